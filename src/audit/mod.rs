@@ -48,6 +48,13 @@ pub struct Redacted {
     pub column: String,
 }
 
+impl Redacted {
+    /// Returns whether it applies to a table.
+    fn is_of(&self, table: &str) -> bool {
+        self.table.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(table))
+    }
+}
+
 impl AuditOptions {
     /// Fails with `invalid_argument` for options that can't be valid.
     pub fn check(&self) -> Result<()> {
@@ -65,9 +72,6 @@ impl AuditOptions {
     }
 
     fn hides(&self, table: &str, column: &str) -> bool {
-        self.redact.iter().any(|redacted| {
-            redacted.column.eq_ignore_ascii_case(column)
-                && redacted.table.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(table))
-        })
+        self.redact.iter().any(|redacted| redacted.column.eq_ignore_ascii_case(column) && redacted.is_of(table))
     }
 }

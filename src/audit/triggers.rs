@@ -63,19 +63,31 @@ pub fn missing(connection: &Connection, options: &AuditOptions) -> Result<Missin
     let mut missing = Missing::default();
     let mut tables = Vec::new();
     for name in &options.tables {
-        match AuditedTable::read(connection, name)? {
-            Some(_) => tables.extend(TableInfo::read(connection, name)?),
+        match ordinary_table(connection, name)? {
+            Some(table) => tables.push(table),
             None => missing.tables.push(name.clone()),
         }
     }
-    for Redacted { table, column } in &options.redact {
-        let is_of = |name: &str| table.as_ref().is_none_or(|table| table.eq_ignore_ascii_case(name));
-        let may_come = missing.tables.iter().any(|name| is_of(name));
-        if !may_come && !tables.iter().any(|table| is_of(&table.name) && table.has_column(column)) {
+    for redacted in &options.redact {
+        let Redacted { table, column } = redacted;
+        let may_come = missing.tables.iter().any(|name| redacted.is_of(name));
+        if !may_come && !tables.iter().any(|table| redacted.is_of(&table.name) && table.has_column(column)) {
             missing.columns.push(table.iter().chain([column]).map(String::as_str).collect::<Vec<_>>().join("."));
         }
     }
     Ok(missing)
+}
+
+/// Returns `None` when there is no such table. Fails with `invalid_argument` for anything but an ordinary table.
+fn ordinary_table(connection: &Connection, name: &str) -> Result<Option<TableInfo>> {
+    match TableInfo::read(connection, name)? {
+        Some(TableInfo { kind, name, .. }) if kind != TableKind::Table => {
+            Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
+                .hint("Views and virtual tables have no triggers: audit the tables behind them")
+                .detail("table", name))
+        }
+        found => Ok(found),
+    }
 }
 
 struct AuditedTable {
@@ -89,13 +101,7 @@ struct AuditedTable {
 impl AuditedTable {
     /// Returns `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let Some(info) = TableInfo::read(connection, name)? else { return Ok(None) };
-        let name = &info.name;
-        if info.kind != TableKind::Table {
-            return Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
-                .hint("Views and virtual tables have no triggers: audit the tables behind them")
-                .detail("table", name.as_str()));
-        }
+        let Some(info) = ordinary_table(connection, name)? else { return Ok(None) };
         let mut key = info.primary_key();
         if key.is_empty() {
             key.extend(info.rowid_name().map(str::to_owned));

@@ -211,8 +211,9 @@ impl Connection {
     /// Compiles a statement, and replaces a cached one. The caller owns it until it releases it.
     pub(in crate::sqlite) fn prepare_uncached(&self, sql: &str, authority: Authority) -> Result<Rc<PreparedStatement>> {
         must_be_whole(sql)?;
+        let word = first_word(sql);
         // SQLite runs a pragma when it compiles it, so trailing text must be refused before that.
-        if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
+        if word.eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
             return Err(several());
         }
         table_expressions::check(sql)?;
@@ -223,7 +224,7 @@ impl Connection {
         let effects = self.watcher.take_effects();
         // Not cached: pragmas, which take effect when they are compiled; plans, which aren't recompiled after a change of the schema;
         // and changes of the schema and very long texts, which rarely run twice. With IF EXISTS they may have nothing to do only this time.
-        let passing = ["EXPLAIN", "CREATE", "DROP"].iter().any(|word| first_word(sql).eq_ignore_ascii_case(word));
+        let passing = ["EXPLAIN", "CREATE", "DROP"].iter().any(|one| word.eq_ignore_ascii_case(one));
         let keep = !(effects.pragma || effects.schema || effects.temp_schema || passing) && sql.len() <= LONGEST_KEPT;
         let prepared = Rc::new(PreparedStatement::new(raw, sql, authority, effects));
         if !skip_blank(&sql[length..]).is_empty() {

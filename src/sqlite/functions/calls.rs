@@ -231,7 +231,9 @@ unsafe extern "C" fn compare(
     let (one, other) = unsafe { (text(one.cast(), length), text(other.cast(), other_length)) };
     let index = place.addr();
     let order = run(index, "collation", |functions| functions.compare(index, &one, &other));
-    FLAGS.with(|flags| flags.misordered.set(order.is_none()));
+    if order.is_none() {
+        FLAGS.with(|flags| flags.misordered.set(true));
+    }
     order.map_or(0, |order| order as c_int)
 }
 
