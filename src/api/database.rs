@@ -81,7 +81,8 @@ impl Database {
     }
 
     /// Returns a handle whose calls fail with `timeout` after so many milliseconds: those that wait for a transaction, and
-    /// statements that run. While a statement of another handle runs, calls wait for its end: give long ones a time limit, too.
+    /// statements that run. A transaction that takes longer in all is rolled back at its end. While a statement of another
+    /// handle runs, calls wait for its end: give long ones a time limit, too.
     ///
     /// ```
     /// # futures_executor::block_on(async {

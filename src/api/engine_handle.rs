@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    inside::is_inside,
+    inside::{is_inside, is_waiting},
     params::{PackedParams, Params, Statement},
     platform::{Poster, Worker, begin_closing},
     session::{LevelId, Limit, LiveSignal, ProgramFunctions, Reply, SqlCall, ThreadState},
@@ -71,7 +71,7 @@ impl EngineHandle {
             return Err(functions::inside());
         }
         let job = move |session: Rc<ThreadState>| {
-            let limit = Limit::begin(&session, caller.timeout_ms);
+            let limit = Limit::begin(session.platform.clock.clone(), caller.timeout_ms);
             work(session, limit)
         };
         self.worker.call(job).await
@@ -79,17 +79,19 @@ impl EngineHandle {
 
     /// Makes a call that waits for the connection.
     ///
-    /// Fails with `invalid_argument` in the function of a transaction, whose end the call would wait for.
+    /// Fails with `invalid_argument` in the function of a transaction, or of a nested one, whose end it would wait for.
     pub async fn call<R, F, Fut>(self: &Arc<Self>, caller: Caller, work: F) -> Result<R>
     where
         R: Send + 'static,
         F: FnOnce(Rc<ThreadState>, Limit) -> Fut + Send + 'static,
         Fut: Future<Output = Result<R>> + 'static,
     {
-        if caller.level.is_none() && is_inside(self.id()) && !functions::running() {
-            let message = "A call on the database in the function of a transaction would wait for itself: use tx";
-            return Err(Error::invalid(message)
-                .hint("Call tx, the argument of the function, for whatever belongs to the transaction"));
+        if !functions::running() {
+            match caller.level {
+                None if is_inside(self.id()) => return Err(waits_for_transaction()),
+                Some(level) if is_waiting(self.id(), level) => return Err(waits_for_nested()),
+                _ => {}
+            }
         }
         self.ask(caller, work).await
     }
@@ -168,6 +170,20 @@ impl EngineHandle {
     pub fn unwatch(&self, signal: Arc<LiveSignal>) {
         self.worker.post(Box::new(move |session| Box::pin(async move { session.unwatch(&signal) })));
     }
+}
+
+/// Returns the error of a call on the database that waits for the end of the transaction in whose function it is made.
+fn waits_for_transaction() -> Error {
+    Error::invalid("A call on the database in the function of a transaction would wait for itself: use tx")
+        .hint("Call tx, the argument of the function, for whatever belongs to the transaction")
+}
+
+/// Returns the error of a call on a transaction that waits for the end of the nested one in whose function it is made.
+fn waits_for_nested() -> Error {
+    let message =
+        "A call on the outer transaction in the function of a nested one would wait for itself: use its own tx";
+    Error::invalid(message)
+        .hint("Call the argument of the inner function for whatever belongs to the nested transaction")
 }
 
 impl Drop for EngineHandle {

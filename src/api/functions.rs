@@ -179,7 +179,7 @@ impl FunctionBodies {
     /// Runs a function of the program. Its panic is an error: SQLite's callbacks can't be unwound.
     fn run<T>(&self, function: impl FnOnce() -> Result<T>) -> Result<T> {
         let engine = self.engine.get().map_or(0, |engine| Weak::as_ptr(engine).addr());
-        catch_unwind(AssertUnwindSafe(|| inside(engine, function))).unwrap_or_else(|payload| {
+        catch_unwind(AssertUnwindSafe(|| inside(engine, None, function))).unwrap_or_else(|payload| {
             Err(Error::internal(format!("It panicked: {}", panics::message(payload.as_ref()))))
         })
     }

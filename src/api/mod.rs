@@ -9,10 +9,10 @@
 //! |---|---|
 //! | `thread`, `platform` | what the functions of a program must be, and what else differs between native programs and those in a browser |
 //! | `params`, `decode`, `rows` | values to and from statements |
-//! | `inside` | calls that would wait for themselves |
 //! | `event`, `encryption` | what a database reports; its secret |
 //! | `remote_functions`, `remote` | the functions of the program that sync calls; the option `remote` |
 //! | `session` | the engine's thread: statements, transactions, live queries |
+//! | `inside` | calls that would wait for themselves |
 //! | `engine_handle` | a handle to that thread, shared by all that follow |
 //! | `functions` | the SQL functions of the program |
 //! | `transaction`, `migration`, `options`, `live`, `migrations`, `snapshots`, `sync`, `database` | what a program holds |

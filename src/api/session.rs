@@ -2,6 +2,7 @@
 
 mod calls;
 mod levels;
+mod limit;
 mod reports;
 
 use std::{
@@ -11,8 +12,9 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use calls::{Limit, Reply, SqlCall};
+pub(super) use calls::{Reply, SqlCall};
 pub(super) use levels::LevelId;
+pub(super) use limit::Limit;
 pub(super) use reports::{LevelFn, LiveSignal, ProgramFunctions, Reports};
 
 use levels::Levels;

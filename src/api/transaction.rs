@@ -36,7 +36,7 @@ pub enum TransactionMode {
 /// A handle, cheap to clone.
 ///
 /// After its end, every call fails with `transaction_closed`. While a nested transaction is open, calls on the outer one
-/// wait for its end.
+/// wait for its end; in the function of the nested one that is `invalid_argument`.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     engine: Arc<EngineHandle>,
@@ -153,9 +153,10 @@ where
 {
     let level = engine.begin(caller, mode == TransactionMode::Immediate, false).await?;
     let tx = Transaction { engine: engine.clone(), caller: Caller { level: Some(level.id), ..caller } };
-    let working = inside(engine.id(), || work(tx));
+    let waiting = caller.level;
+    let working = inside(engine.id(), waiting, || work(tx));
     // An error drops the level, which rolls back before any later call runs.
-    let value = Inside { engine: engine.id(), working: Box::pin(working) }.await?;
+    let value = Inside { engine: engine.id(), waiting, working: Box::pin(working) }.await?;
     level.commit(engine).await?;
     Ok(value)
 }
@@ -163,6 +164,7 @@ where
 /// The function of a transaction.
 struct Inside<F> {
     engine: usize,
+    waiting: Option<LevelId>,
     working: Pin<Box<F>>,
 }
 
@@ -170,8 +172,8 @@ impl<F: Future> Future for Inside<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { engine, working } = &mut *self;
-        inside(*engine, || working.as_mut().poll(context))
+        let Self { engine, waiting, working } = &mut *self;
+        inside(*engine, *waiting, || working.as_mut().poll(context))
     }
 }
 

@@ -1,23 +1,15 @@
 //! The calls that run on the engine's thread.
 
-use std::{
-    future::Future,
-    pin::pin,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use futures_util::future::{Either, select};
-
-use super::{LevelId, LiveSignal, ThreadState};
+use super::{LevelId, LiveSignal, ThreadState, levels::LevelEnd, limit::Limit};
 use crate::{
     api::{
         params::{PackedParams, Statement},
         rows::{Row, RowIterator, RunResult},
     },
     engine::{Call, Database as Core, connection::mutex::MutexPermit},
-    error::{Error, ErrorCode, Result},
-    ports::Clock,
+    error::{Error, Result},
     sqlite::{FlatRows, Op},
 };
 
@@ -55,63 +47,6 @@ impl Reply {
     /// Returns all rows. Fails with `internal` for areas that the engine doesn't write.
     pub fn rows(self) -> Result<Vec<Row>> {
         self.iterate().collect()
-    }
-}
-
-/// The time that a call may take.
-pub struct Limit {
-    clock: Rc<dyn Clock>,
-    timeout_ms: Option<u64>,
-    began_ms: f64,
-}
-
-impl Limit {
-    /// Begins a call.
-    pub fn begin(session: &ThreadState, timeout_ms: Option<u64>) -> Self {
-        let clock = session.platform.clock.clone();
-        Self { began_ms: if timeout_ms.is_some() { clock.monotonic_ms() } else { 0.0 }, clock, timeout_ms }
-    }
-
-    /// Runs a part of the call that waits. Fails with `timeout`.
-    pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let Some(timeout_ms) = self.timeout_ms else { return work.await };
-        let sleep = self.clock.sleep(self.left_ms().ceil() as u64);
-        match select(pin!(work), sleep).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => {
-                Err(Error::new(ErrorCode::Timeout, format!("Call exceeded with_timeout_ms ({timeout_ms} ms)"))
-                    .hint("Raise with_timeout_ms, or find the call that delays it: a database runs one call at a time")
-                    .detail("timeoutMs", timeout_ms))
-            }
-        }
-    }
-
-    /// Waits until the connection is free, for calls that take it themselves and then run to their end. Fails with
-    /// `timeout`.
-    pub async fn wait_for(&self, core: &Core) -> Result<()> {
-        self.run(core.mutex().acquire()).await.map(drop)
-    }
-
-    fn left_ms(&self) -> f64 {
-        let limit = self.timeout_ms.map_or(0.0, |ms| ms as f64);
-        (limit - (self.clock.monotonic_ms() - self.began_ms)).max(1.0)
-    }
-
-    /// Returns the time that a statement may take, in milliseconds; 0: any.
-    fn of_statement(&self) -> f64 {
-        if self.timeout_ms.is_some() { self.left_ms() } else { 0.0 }
-    }
-
-    /// Names the limit in the error of a statement that SQLite interrupted.
-    fn named(&self, mut error: Error) -> Error {
-        if let Some(timeout_ms) = self.timeout_ms
-            && error.is(ErrorCode::Timeout)
-            && error.details.contains_key("sqliteCode")
-        {
-            error.message = format!("Query exceeded with_timeout_ms ({timeout_ms} ms)");
-            return error.detail("timeoutMs", timeout_ms);
-        }
-        error
     }
 }
 
@@ -204,7 +139,8 @@ impl ThreadState {
             }
         };
         let depth = core.begin(permit, immediate)?;
-        Ok(self.levels.add(guard, permit, depth, is_manual))
+        let ends = if is_manual { LevelEnd::Manual } else { LevelEnd::Within(limit.clone()) };
+        Ok(self.levels.add(guard, permit, depth, ends))
     }
 
     /// Commits a transaction or savepoint, and waits until what it wrote is stored.

@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
 };
 
+use super::limit::Limit;
 use crate::{
     engine::{
         Database as Core,
@@ -26,8 +27,17 @@ struct Level {
     depth: Option<u32>,
     /// Held by each call in it, and by a savepoint in it until that ends.
     mutex: Rc<Mutex>,
-    /// Whether [`ThreadState::close`](super::ThreadState::close) rolls it back.
-    is_manual: bool,
+    end: LevelEnd,
+}
+
+/// How a level ends.
+pub enum LevelEnd {
+    /// With its function, within the time that the call may take.
+    Within(Limit),
+    /// As its owner says; [`ThreadState::close`](super::ThreadState::close) rolls it back.
+    Manual,
+    /// With the run of the migration whose function it is.
+    Migration,
 }
 
 /// The open levels, outermost first.
@@ -38,22 +48,22 @@ pub struct Levels {
 }
 
 impl Levels {
-    fn push(&self, guard: Option<MutexGuard>, permit: MutexPermit, depth: Option<u32>, is_manual: bool) -> LevelId {
+    fn push(&self, guard: Option<MutexGuard>, permit: MutexPermit, depth: Option<u32>, end: LevelEnd) -> LevelId {
         let id = self.last_id.get() + 1;
         self.last_id.set(id);
-        let level = Level { id, _guard: guard, permit, depth, mutex: Rc::default(), is_manual };
+        let level = Level { id, _guard: guard, permit, depth, mutex: Rc::default(), end };
         self.open.borrow_mut().push(level);
         id
     }
 
     /// Adds the transaction that has begun with this depth.
-    pub fn add(&self, guard: MutexGuard, permit: MutexPermit, depth: u32, is_manual: bool) -> LevelId {
-        self.push(Some(guard), permit, Some(depth), is_manual)
+    pub fn add(&self, guard: MutexGuard, permit: MutexPermit, depth: u32, end: LevelEnd) -> LevelId {
+        self.push(Some(guard), permit, Some(depth), end)
     }
 
     /// Adds the function of a migration, which runs under this permit.
     pub fn add_migration(&self, permit: MutexPermit) -> LevelId {
-        self.push(None, permit, None, false)
+        self.push(None, permit, None, LevelEnd::Migration)
     }
 
     /// Waits for the calls before this one in a level. Returns the level's permit of the connection, and a guard that
@@ -71,11 +81,15 @@ impl Levels {
     }
 
     /// Commits a level after the calls in it. Returns whether the commit wrote anything, and the level's guards, which
-    /// the caller drops when it has asked for what is stored. A failed commit rolls back.
+    /// the caller drops when it has asked for what is stored. A failed commit rolls back, and so does a late one (`timeout`).
     pub async fn commit(&self, core: &Core, id: LevelId) -> Result<(bool, impl Sized + use<>)> {
         let (permit, _calls) = self.enter(id).await?;
         let depth = self.find(id, |level| level.depth)?.ok_or_else(has_ended)?;
-        let result = core.commit(permit, depth);
+        let in_time = self.find(id, |level| match &level.end {
+            LevelEnd::Within(limit) => limit.check(),
+            LevelEnd::Manual | LevelEnd::Migration => Ok(()),
+        })?;
+        let result = in_time.and_then(|()| core.commit(permit, depth));
         if result.is_err() {
             let _ = core.rollback(permit, depth);
         }
@@ -101,7 +115,8 @@ impl Levels {
 
     /// Rolls back the transaction, if its owner is to end it.
     pub fn roll_back_manual(&self, core: &Core) {
-        let manual = self.open.borrow().first().filter(|level| level.is_manual).map(|level| level.id);
+        let manual =
+            self.open.borrow().first().filter(|level| matches!(level.end, LevelEnd::Manual)).map(|level| level.id);
         if let Some(id) = manual {
             self.roll_back(core, id);
         }

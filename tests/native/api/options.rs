@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tidelock::{
     Durability, Error, ErrorCode, HealthThresholds, Migration, MigrationState, OpenOptions, RunOptions,
-    SnapshotOptions, Storage, params,
+    SnapshotOptions, Storage, WarningCode, params,
 };
 
 use super::{block_on, code, memory};
@@ -132,7 +132,7 @@ fn warnings_and_audit_are_given_to_the_program() {
         db.run("PRAGMA foreign_keys = OFF", ()).await?;
         db.exec("CREATE TABLE c(x REFERENCES notes); INSERT INTO c VALUES (5)").await?;
         assert!(!db.maintain().await?.ok);
-        assert_eq!(*seen.lock().unwrap(), [tidelock::WarningCode::ForeignKeysViolated]);
+        assert_eq!(*seen.lock().unwrap(), [WarningCode::AuditTableMissing, WarningCode::ForeignKeysViolated]);
         Ok(())
     });
 }

@@ -155,11 +155,57 @@ fn a_transaction_is_used_inside_of_its_function_only() {
         })
         .await?;
 
+        // So does a call on the outer transaction in the function of a nested one, at any depth and around another database's.
+        let other = in_memory("").await?;
+        let manual = db.begin(TransactionMode::Deferred).await?;
+        manual
+            .transaction(async |tx| {
+                tx.transaction(async |inner| {
+                    other
+                        .transaction(async |_| {
+                            assert_eq!(code(tx.run("DELETE FROM notes", ()).await), Some(ErrorCode::InvalidArgument));
+                            assert_eq!(code(manual.exec("").await), Some(ErrorCode::InvalidArgument));
+                            let nested = manual.transaction(async |_| Ok::<_, Error>(())).await;
+                            assert_eq!(code(nested), Some(ErrorCode::InvalidArgument));
+                            assert_eq!(code(db.query("SELECT 1", ()).await), Some(ErrorCode::InvalidArgument));
+                            inner.run("INSERT INTO notes VALUES ('nested')", ()).await
+                        })
+                        .await
+                })
+                .await?;
+                tx.run("DELETE FROM notes", ()).await
+            })
+            .await?;
+        manual.commit().await?;
+
         // Outside of it, the call waits for its turn.
         let transaction = db.transaction(async |tx| tx.run("INSERT INTO notes VALUES ('first')", ()).await);
         let (written, read) = join(transaction, bodies(&db)).await;
         written?;
         assert_eq!(read?, ["first"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_transaction_that_exceeds_its_time_leaves_nothing() {
+    block_on(async {
+        let db = in_memory("CREATE TABLE notes(body)").await?;
+        let limited = db.with_timeout_ms(30);
+        let late = limited.transaction(async |tx| {
+            tx.run("INSERT INTO notes VALUES ('late')", ()).await?;
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            tx.run("INSERT INTO notes VALUES ('later')", ()).await
+        });
+        assert_eq!(code(late.await), Some(ErrorCode::Timeout));
+        let long = db.with_timeout_ms(60_000);
+        long.transaction(async |tx| tx.run("INSERT INTO notes VALUES ('in time')", ()).await).await?;
+        // Its owner ends a manual one.
+        let manual = limited.begin(TransactionMode::Deferred).await?;
+        manual.run("INSERT INTO notes VALUES ('manual')", ()).await?;
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        manual.commit().await?;
+        assert_eq!(bodies(&db).await?, ["in time", "manual"]);
         Ok(())
     });
 }

@@ -52,9 +52,13 @@ fn of_the_front() {
         shown.fails("a row of another length", row.to::<(i64,)>());
         shown.fails("a row as a single value", row.to::<i64>());
 
-        db.transaction(async |_| {
+        db.transaction(async |tx| {
             shown.fails("a call on the database in a transaction", db.query("SELECT 1", ()).await);
-            Ok::<_, Error>(())
+            tx.transaction(async |_| {
+                shown.fails("a call on the outer transaction in a nested one", tx.query("SELECT 1", ()).await);
+                Ok::<_, Error>(())
+            })
+            .await
         })
         .await?;
         let tx = db.begin(TransactionMode::Deferred).await?;
