@@ -1,16 +1,24 @@
 //! Statistics for the query planner, and freeing of unused pages.
 
-use crate::{error::Result, sqlite::Connection};
+use std::rc::Rc;
+
+use crate::{
+    error::Result,
+    sqlite::{Connection, StatementEffects},
+};
 
 /// How many rows of an index are sampled for the statistics: enough for the planner, and quick for any size.
 const ANALYZED_ROWS: u32 = 1000;
 
-/// Updates the planner's statistics.
-pub fn analyze(connection: &Connection) -> Result<()> {
+/// Updates the planner's statistics, which changes the schema the first time. Returns the effects.
+pub fn analyze(connection: &Connection) -> Result<Rc<StatementEffects>> {
     let limit = |rows: i64| connection.exec(&format!("PRAGMA analysis_limit = {rows}"));
     let before = connection.value("PRAGMA analysis_limit", &[])?.and_then(|rows| rows.as_integer()).unwrap_or(0);
     limit(i64::from(ANALYZED_ROWS))?;
-    let result = connection.exec("ANALYZE main");
+    let result = connection.statement("ANALYZE main").and_then(|mut statement| {
+        statement.finish()?;
+        Ok(statement.effects())
+    });
     limit(before)?;
     result
 }

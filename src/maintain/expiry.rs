@@ -20,6 +20,7 @@ pub struct Expiry {
 }
 
 /// Deletes expired rows of a table in one pass, in the order of its key.
+#[derive(Clone)]
 pub struct Sweep {
     table: String,
     /// The key's columns, quoted and joined.
@@ -58,18 +59,19 @@ impl Sweep {
         let expired = format!(
             "CASE typeof({value}) WHEN 'text' THEN date({day}) = {day} AND julianday({value}) <= ?1 WHEN 'integer' THEN {ms} WHEN 'real' THEN {ms} END",
             day = format!("substr({value}, 1, 10)"),
-            ms = format!("CASE WHEN {value} BETWEEN -1e11 AND 1e11 THEN {value} * 1000.0 ELSE {value} END <= ?2")
+            ms = format!("CASE WHEN {value} > -1e11 AND {value} < 1e11 THEN {value} * 1000.0 ELSE {value} END <= ?2")
         );
         let table = format!("main.{}", quote(&info.name));
         Ok(Self { table, width: key.len(), key: key.join(", "), expired, now, last: None, done: false })
     }
 
-    /// Returns the statement that deletes the expired ones among the next `slice` rows, with its parameters; `None`
-    /// after the last row.
-    pub fn next(&mut self, connection: &Connection, slice: u32) -> Result<Option<(String, Vec<Value>)>> {
-        if self.done {
-            return Ok(None);
-        }
+    /// Returns whether the last row was processed.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Returns the statement that deletes the expired ones among the next `slice` rows, with its parameters.
+    pub fn next(&mut self, connection: &Connection, slice: u32) -> Result<(String, Vec<Value>)> {
         let Self { table, key, width, expired, .. } = self;
         // Parameters 1 and 2 are the times.
         let place = |from: usize| (from..from + *width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
@@ -97,6 +99,6 @@ impl Sweep {
             None => self.done = true,
         }
         self.last = end;
-        Ok(Some((sql, params)))
+        Ok((sql, params))
     }
 }

@@ -21,7 +21,8 @@ fn expires(list: &[(&str, &str)]) -> MaintainOptions {
 fn sweep(connection: &Connection, expiry: &Expiry, now: i64, slice: u32) -> (u64, usize) {
     let mut sweep = Sweep::begin(connection, expiry, Timestamp(now)).unwrap();
     let (mut deleted, mut slices) = (0, 0);
-    while let Some((sql, params)) = sweep.next(connection, slice).unwrap() {
+    while !sweep.is_done() {
+        let (sql, params) = sweep.next(connection, slice).unwrap();
         deleted += connection.run(&sql, &params).unwrap();
         slices += 1;
     }

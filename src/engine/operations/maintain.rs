@@ -8,7 +8,7 @@ use crate::{
         Database, Event,
         database::{Changed, Inner},
     },
-    error::{Result, Warning, WarningCode},
+    error::{ErrorCode, Result, Warning, WarningCode},
     health::AlertCode,
     maintain::{self, ExpiredRows, Expiry, MaintenanceFailure, MaintenanceReport, MaintenanceStep, Sweep},
     sqlite::Connection,
@@ -20,6 +20,8 @@ use crate::{
 const MAX_FINDINGS: usize = 100;
 /// The rows of one slice, which takes a few milliseconds.
 const SLICE_ROWS: u32 = 1000;
+/// How many expired rows of a table may refuse their deletion, each in a slice of its own, before it ends.
+const MAX_REFUSED: usize = 100;
 /// The pages that one slice releases.
 const SLICE_PAGES: u32 = 256;
 
@@ -69,7 +71,12 @@ impl Database {
             if let Err(error) = inner.vacuum(&mut report).await {
                 report.failed(MaintenanceStep::Vacuum, None, error);
             }
-            match inner.write_slice(|_, connection| maintain::analyze(connection)).await {
+            let analysis = inner.write_slice(|inner, connection| {
+                let effects = maintain::analyze(connection)?;
+                inner.record_effects(&effects);
+                Ok(())
+            });
+            match analysis.await {
                 Ok(()) => report.analyzed = true,
                 Err(error) => report.failed(MaintenanceStep::Analyze, None, error),
             }
@@ -137,16 +144,32 @@ impl Inner {
 
     async fn expire(&self, expiry: &Expiry, now: Timestamp, deleted: &mut u64) -> Result<()> {
         let mut sweep = Sweep::begin(&*self.connection()?, expiry, now)?;
-        loop {
-            let slice = self.write_slice(|inner, connection| match sweep.next(connection, SLICE_ROWS)? {
-                Some((sql, params)) => inner.delete(connection, &sql, &params).map(Some),
-                None => Ok(None),
+        let mut rows = SLICE_ROWS;
+        let mut refused = Vec::new();
+        while !sweep.is_done() {
+            let before = sweep.clone();
+            let slice = self.write_slice(|inner, connection| {
+                let (sql, params) = sweep.next(connection, rows)?;
+                inner.delete(connection, &sql, &params)
             });
-            match slice.await? {
-                Some(rows) => *deleted += rows,
-                None => return Ok(()),
+            match slice.await {
+                Ok(count) => {
+                    *deleted += count;
+                    rows = (rows * 2).min(SLICE_ROWS);
+                }
+                // One row that another one still refers to keeps the others of its slice: smaller slices, down to itself.
+                Err(error) if error.code == ErrorCode::SqliteConstraint && refused.len() < MAX_REFUSED => {
+                    if rows == 1 {
+                        refused.push(error);
+                    } else {
+                        sweep = before;
+                        rows = (rows / 8).max(1);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
+        refused.into_iter().next().map_or(Ok(()), Err)
     }
 
     async fn delete_old_audit_rows(&self, now: Timestamp, deleted: &mut u64) -> Result<()> {
