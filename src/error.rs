@@ -182,6 +182,10 @@ pub enum WarningCode {
     IntegrityFailed,
     /// Maintenance found foreign key violations.
     ForeignKeysViolated,
+    /// An audited table doesn't exist.
+    AuditTableMissing,
+    /// A redacted column is in no audited table: if it was renamed, its values are recorded.
+    AuditColumnMissing,
 }
 
 /// A problem that needs attention, but stopped no operation.

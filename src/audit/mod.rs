@@ -12,7 +12,7 @@ mod triggers;
 use serde::Deserialize;
 
 pub use log::Log;
-pub use triggers::{Missing, missing, resume, set_actor, suspend};
+pub use triggers::{Missing, resume, set_actor, suspend};
 
 use crate::{
     error::{Error, Result},

@@ -20,21 +20,35 @@ const HIDDEN: &str = "'[redacted]'";
 /// Creates the triggers of all existing tables, and the log with the first of them. An entry of the part `tools`:
 /// never inlined, so that the part can be split off here.
 ///
-/// Fails with `migration_invalid` when something else has the log's name, `invalid_argument` for anything but an
-/// ordinary table.
+/// Returns what the options name and the database doesn't have. Fails with `migration_invalid` when something else has the
+/// log's name, `invalid_argument` for anything but an ordinary table.
 #[inline(never)]
-pub fn resume(connection: &Connection, options: &AuditOptions) -> Result<()> {
+pub fn resume(connection: &Connection, options: &AuditOptions) -> Result<Missing> {
     suspend(connection)?;
+    connection.keep_visible(&options.table);
     let log = Log(&options.table);
     log.exists(connection)?;
+    let mut missing = Missing::default();
+    let mut tables = Vec::new();
     for name in &options.tables {
-        let Some(table) = AuditedTable::read(connection, name)? else { continue };
+        let Some(table) = AuditedTable::read(connection, name)? else {
+            missing.tables.push(name.clone());
+            continue;
+        };
         log.create(connection)?;
         connection.create_suspend_table()?;
         connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {ACTOR}(actor TEXT)"))?;
         connection.exec(&table.triggers(options))?;
+        tables.push(table);
     }
-    Ok(())
+    for redacted in &options.redact {
+        let may_come = missing.tables.iter().any(|name| redacted.is_of(name));
+        if !may_come && !tables.iter().any(|table| table.has(redacted)) {
+            let Redacted { table, column } = redacted;
+            missing.columns.push(table.iter().chain([column]).map(String::as_str).collect::<Vec<_>>().join("."));
+        }
+    }
+    Ok(missing)
 }
 
 /// Drops the triggers. Also an entry of the part `tools`.
@@ -50,7 +64,7 @@ pub fn set_actor(connection: &Connection, actor: Option<&str>) -> Result<()> {
 }
 
 /// What the audit options name and the database doesn't have.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
     /// The audited tables that don't exist.
     pub tables: Vec<String>,
@@ -58,56 +72,38 @@ pub struct Missing {
     pub columns: Vec<String>,
 }
 
-/// Returns what the options name in vain.
-pub fn missing(connection: &Connection, options: &AuditOptions) -> Result<Missing> {
-    let mut missing = Missing::default();
-    let mut tables = Vec::new();
-    for name in &options.tables {
-        match ordinary_table(connection, name)? {
-            Some(table) => tables.push(table),
-            None => missing.tables.push(name.clone()),
-        }
-    }
-    for redacted in &options.redact {
-        let Redacted { table, column } = redacted;
-        let may_come = missing.tables.iter().any(|name| redacted.is_of(name));
-        if !may_come && !tables.iter().any(|table| redacted.is_of(&table.name) && table.has_column(column)) {
-            missing.columns.push(table.iter().chain([column]).map(String::as_str).collect::<Vec<_>>().join("."));
-        }
-    }
-    Ok(missing)
-}
-
-/// Returns `None` when there is no such table. Fails with `invalid_argument` for anything but an ordinary table.
-fn ordinary_table(connection: &Connection, name: &str) -> Result<Option<TableInfo>> {
-    match TableInfo::read(connection, name)? {
-        Some(TableInfo { kind, name, .. }) if kind != TableKind::Table => {
-            Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
-                .hint("Views and virtual tables have no triggers: audit the tables behind them")
-                .detail("table", name))
-        }
-        found => Ok(found),
-    }
-}
-
 struct AuditedTable {
     name: String,
     /// Without generated columns: they follow from the others.
     columns: Vec<String>,
+    generated: Vec<String>,
     /// The columns that identify a row: the primary key, else the rowid by a name that no column has.
     key: Vec<String>,
 }
 
 impl AuditedTable {
-    /// Returns `None` when there is no such table.
+    /// Returns `None` when there is no such table. Fails with `invalid_argument` for anything but an ordinary table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let Some(info) = ordinary_table(connection, name)? else { return Ok(None) };
+        let Some(info) = TableInfo::read(connection, name)? else { return Ok(None) };
+        if info.kind != TableKind::Table {
+            let name = info.name;
+            return Err(Error::invalid(format!("\"{name}\" can't be audited: it is not an ordinary table"))
+                .hint("Views and virtual tables have no triggers: audit the tables behind them")
+                .detail("table", name));
+        }
         let mut key = info.primary_key();
         if key.is_empty() {
             key.extend(info.rowid_name().map(str::to_owned));
         }
-        let stored = info.columns.into_iter().filter(|column| !column.generated);
-        Ok(Some(Self { columns: stored.map(|column| column.name).collect(), name: info.name, key }))
+        let (generated, columns): (Vec<_>, Vec<_>) = info.columns.into_iter().partition(|column| column.generated);
+        let [columns, generated] =
+            [columns, generated].map(|columns| columns.into_iter().map(|column| column.name).collect());
+        Ok(Some(Self { name: info.name, columns, generated, key }))
+    }
+
+    fn has(&self, redacted: &Redacted) -> bool {
+        let is_meant = |column: &String| column.eq_ignore_ascii_case(&redacted.column);
+        redacted.is_of(&self.name) && self.columns.iter().chain(&self.generated).any(is_meant)
     }
 
     /// Returns the SQL of the table's triggers.

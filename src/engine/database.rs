@@ -69,6 +69,9 @@ pub(super) struct Inner {
     pub sync: OnceCell<Sync>,
     /// The audit options, if any table is audited.
     pub audit: OnceCell<audit::AuditOptions>,
+    /// What they name and the database doesn't have, and whether that causes warnings.
+    pub audit_missing: RefCell<audit::Missing>,
+    pub audit_warns: Cell<bool>,
     /// The problems that the last maintenance found.
     pub maintenance_findings: RefCell<Vec<(AlertCode, String)>>,
     /// Automatic sync, if there is a remote.

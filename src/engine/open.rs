@@ -119,6 +119,7 @@ impl Database {
         let result = result.and(stored);
         match result {
             Ok(()) => {
+                inner.begin_audit_warnings();
                 self.listen_for_takeovers();
                 inner.notify_automatic_sync(SyncTrigger::Opened);
                 if inner.storage.needs_rotation() {
@@ -285,6 +286,8 @@ fn assemble(
         migrations,
         sync: OnceCell::new(),
         audit: OnceCell::new(),
+        audit_missing: RefCell::default(),
+        audit_warns: Cell::new(false),
         maintenance_findings: RefCell::default(),
         automatic_sync: OnceCell::new(),
         held_lock: RefCell::default(),

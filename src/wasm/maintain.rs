@@ -35,13 +35,6 @@ impl Core {
         done(async move { database.audit(options).await })
     }
 
-    /// Returns the audited tables that don't exist, and the redacted columns that no audited table has.
-    #[wasm_bindgen(js_name = auditMissing)]
-    pub fn audit_missing(&self) -> Result<Array, JsValue> {
-        let audit::Missing { tables, columns } = self.database.audit_missing().thrown()?;
-        Ok([tables, columns].map(JsValue::from).into_iter().collect())
-    }
-
     /// Sets the actor for the audit log from now on. Needs the mutex.
     #[wasm_bindgen(js_name = setActor)]
     pub fn set_actor(&self, actor: Option<String>) -> Result<(), JsValue> {

@@ -147,6 +147,27 @@ export default {
     }
   },
 
+  'a renamed table or redacted column causes a warning at once': async ({ open, warnings, until }) => {
+    const migrations = [
+      { version: '1', name: 't', up: 'CREATE TABLE t(a, b)' },
+      { version: '2', name: 'moved', up: 'ALTER TABLE t RENAME TO moved; ALTER TABLE moved RENAME TO t' },
+    ]
+    const db = await open({ migrations, audit: { tables: ['t'], redact: ['t.a'] } })
+    assert.deepEqual(warnings, [], 'migrations may rename in between')
+    await db.exec('CREATE TABLE other(c); ALTER TABLE t RENAME COLUMN a TO secret')
+    await until(() => warnings.length > 0)
+    await db.run('ALTER TABLE t ADD COLUMN d')
+    await db.run('ALTER TABLE t RENAME TO u')
+    await until(() => warnings.length > 1)
+    assert.deepEqual(
+      warnings.map(({ code, message }) => [code, message]),
+      [
+        ['audit_column_missing', "The redacted column 't.a' is in no audited table"],
+        ['audit_table_missing', "The audited table 't' doesn't exist"],
+      ],
+    )
+  },
+
   'tables that can not be audited are refused, and missing ones cause a warning': async ({
     open,
     failure,
@@ -161,7 +182,7 @@ export default {
     for (const table of ['v', 'sqlite_schema', 'log'])
       assert.equal((await failure(open({ name, audit: [table], auditTable: 'log' }))).code, 'invalid_argument')
     assert.deepEqual(warnings, [])
-    const db = await open({ name, audit: ['T', 'later'], auditTable: 'log' })
+    const db = await open({ name, audit: ['T', 'later', 't'], auditTable: 'log' })
     assert.deepEqual(
       warnings.map(({ code }) => code),
       ['audit_table_missing'],
@@ -172,5 +193,19 @@ export default {
       ['insert', 'later', '1', null, '{"a":1}', null],
       ['insert', 't', '1', null, '{"a":1}', null],
     ])
+  },
+
+  'no temporary table takes the records': async ({ memory, failure }) => {
+    const db = await memory({ migrations, audit: ['people'] })
+    const columns = 'id, action, table_name, record_id, old_values, new_values, actor, timestamp'
+    for (const name of ['audit_log', 'Audit_Log', 'tidelock_outbox', 'tidelock_silent']) {
+      for (const create of [`TABLE ${name}(${columns})`, `VIEW ${name} AS SELECT 1 AS id`, `TABLE ${name} AS SELECT 1`])
+        assert.equal((await failure(db.exec(`CREATE TEMP ${create}`))).code, 'invalid_argument', create)
+    }
+    const before = (await rows(db)).length
+    await db.exec("CREATE TEMP TABLE other(a); INSERT INTO people(name) VALUES ('Ada')")
+    assert.equal((await rows(db)).length, before + 1)
+    const plain = await memory({ migrations })
+    await plain.exec('CREATE TEMP TABLE audit_log(a)')
   },
 }

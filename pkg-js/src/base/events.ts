@@ -4,8 +4,6 @@ import type { EngineWarningCode, ErrorCode } from './generated-types.js'
 export type WarningCode =
   | EngineWarningCode
   | ErrorCode
-  | 'audit_column_missing'
-  | 'audit_table_missing'
   | 'local_database_wins'
   | 'table_without_key'
   | 'transaction_idle'

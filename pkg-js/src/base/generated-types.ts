@@ -186,6 +186,8 @@ export type EngineWarningCode =
   | 'realtime_unavailable'
   | 'integrity_failed'
   | 'foreign_keys_violated'
+  | 'audit_table_missing'
+  | 'audit_column_missing'
 
 /** The stable code of an error, which programs may compare. The texts never change. */
 export type ErrorCode =

@@ -219,8 +219,6 @@ export interface Core {
   health(thresholds: object): Promise<Health>
   /** Sets the audited tables, before {@link Core.start}. When it rejects, the database is closed. */
   audit(options: CoreAudit): Promise<void>
-  /** Returns the audited tables that don't exist, and the redacted columns that no audited table has. */
-  auditMissing(): Promise<[tables: string[], columns: string[]]>
   /** Sets the author that the audit log names from now on. The caller holds the mutex. */
   setActor(actor: string | undefined): Promise<void>
   /**

@@ -99,12 +99,6 @@ export class Bridge {
       await this.#plantSeed(instance, core, connection)
       // In a second step, because migrations that are functions need the connection.
       await connection.guard(connection.sync(() => core.start()))
-      if (audit !== undefined) {
-        const [tables, columns] = await connection.guard(connection.sync(() => core.auditMissing()))
-        for (const table of tables) connection.warn('audit_table_missing', `The audited table '${table}' doesn't exist`)
-        for (const column of columns)
-          connection.warn('audit_column_missing', `The redacted column '${column}' is in no audited table`)
-      }
       this.#isOpen = true
       return connection
     } catch (error) {

@@ -34,13 +34,13 @@ impl Inner {
     pub(in crate::engine) fn resume_triggers(&self, connection: &Connection) -> Result<()> {
         // The audit comes first, since its log may be a captured table.
         if let Some(options) = self.audit.get() {
-            audit::resume(connection, options)?;
+            self.resume_audit(connection, options)?;
         }
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
     }
 
     /// Checks that another database can be audited, before it replaces this one's contents.
     pub(in crate::engine) fn check_audit(&self, scratch: &Connection) -> Result<()> {
-        self.audit.get().map_or(Ok(()), |options| audit::resume(scratch, options))
+        self.audit.get().map_or(Ok(()), |options| audit::resume(scratch, options).map(drop))
     }
 }

@@ -93,6 +93,11 @@ static ENCODING: Denial = Denial {
     hint: "Leave the pragma out; files in UTF-16 are converted when they are imported",
 };
 
+static HIDING: Denial = Denial {
+    message: "A temporary table or view can't have the name of a table that tidelock writes",
+    hint: "Give it another name: it would take the rows of the other one",
+};
+
 static DIRECT_ONLY: Denial = Denial {
     message: "A file can't call decrypt(), nor functions with directOnly",
     hint: "Drop the call, with the program that created the file",
@@ -147,6 +152,8 @@ pub(in crate::sqlite) struct Watcher {
     /// Whether a PRAGMA may have replaced SQLite's LIKE.
     changed_like: Cell<bool>,
     refusal: Cell<Option<&'static Denial>>,
+    /// The table of the user's that triggers of tidelock write.
+    log: RefCell<Option<Box<str>>>,
 }
 
 impl Watcher {
@@ -163,6 +170,7 @@ impl Watcher {
             reading: RefCell::default(),
             changed_like: Cell::new(false),
             refusal: Cell::new(None),
+            log: RefCell::default(),
         });
         let context = std::ptr::from_ref::<Self>(&watcher).cast_mut().cast::<c_void>();
         // SAFETY: the box lives as long as the connection, which holds it and closes SQLite before dropping it; the
@@ -249,6 +257,17 @@ impl Watcher {
         Some(Error::invalid(refusal.message).hint(refusal.hint))
     }
 
+    /// From now on, no temporary table or view of a user may have this name.
+    pub fn keep_visible(&self, table: &str) {
+        self.log.replace(Some(table.into()));
+    }
+
+    /// Returns whether it is the name of a table that tidelock writes.
+    fn is_written(&self, name: &[u8]) -> bool {
+        name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"tidelock_"))
+            || self.log.borrow().as_ref().is_some_and(|log| log.as_bytes().eq_ignore_ascii_case(name))
+    }
+
     fn refusal_of(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Denial> {
         let mode = self.mode.get();
         if mode == Authority::Engine {
@@ -267,6 +286,9 @@ impl Watcher {
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),
             ffi::SQLITE_ATTACH => (!self.vacuum.get() || first.get() != Some(b"")).then_some(&ATTACH),
             ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(&ATTACH),
+            ffi::SQLITE_CREATE_TEMP_TABLE | ffi::SQLITE_CREATE_TEMP_VIEW => {
+                first.get().is_some_and(|name| self.is_written(name)).then_some(&HIDING)
+            }
             ffi::SQLITE_PRAGMA if second.get().is_some() => {
                 let name = first.get().unwrap_or_default();
                 if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed.as_bytes())) {

@@ -15,6 +15,12 @@ impl Connection {
         self.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {CAPTURE_SUSPENDED}(yes)"))
     }
 
+    /// From now on, no temporary table or view of a user may have the name of this table: temporary triggers would write
+    /// there.
+    pub fn keep_visible(&self, table: &str) {
+        self.watcher().keep_visible(table);
+    }
+
     /// Drops the temporary triggers whose names begin with `prefix`.
     pub fn drop_temp_triggers(&self, prefix: &str) -> Result<()> {
         let sql = "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND substr(name, 1, length(?1)) = ?1";

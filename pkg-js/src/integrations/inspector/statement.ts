@@ -7,7 +7,7 @@ import { isTidelockError } from './tidelock.js'
 export const mostRows = 10_000
 
 /** How the names of the inspector's own views begin. */
-export const ownPrefix = 'tidelock_inspector_'
+export const ownPrefix = 'inspector_of_tidelock_'
 
 export interface StatementResult {
   readonly columns: readonly string[]
