@@ -205,7 +205,8 @@ impl<'c> Attempt<'c> {
             } else {
                 "the script left a transaction open"
             };
-            return Err(Error::invalid(message).hint(ONE_TRANSACTION));
+            let hint = if self.migration.transaction { ONE_TRANSACTION } else { "End each transaction that it begins" };
+            return Err(Error::invalid(message).hint(hint));
         }
         let record = |connection: &Connection| {
             self.check_foreign_keys()?;

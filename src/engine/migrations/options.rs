@@ -27,8 +27,8 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// What is undone after a failure.
     pub atomic: Atomic,
-    /// The timeout of the run in milliseconds. The statement that runs then fails with `timeout`, and its migration
-    /// fails.
+    /// The timeout of the run in milliseconds. The statement that runs then is interrupted, its migration is undone, and
+    /// the run fails with `timeout`.
     pub timeout_ms: Option<u32>,
 }
 

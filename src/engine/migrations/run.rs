@@ -6,7 +6,7 @@ use super::{
     options::{Atomic, RunMode},
 };
 use crate::{
-    error::Result,
+    error::{Detail, Error, ErrorCode, Result},
     migrate::{
         Attempt, Body, Migration, MigrationDirection, MigrationGroup, MigrationReport, MigrationResult,
         PlannedMigration,
@@ -104,7 +104,10 @@ impl Migrations {
             if together.is_none() && (result.is_ok() || !migration.transaction) {
                 host.committed();
             }
-            self.failure.replace(result.as_ref().err().cloned());
+            // One that took too long isn't at fault.
+            if !result.as_ref().is_err_and(|error| error.is(ErrorCode::Timeout)) {
+                self.failure.replace(result.as_ref().err().cloned());
+            }
             let ran = MigrationResult { version: version.clone(), name: name.clone(), execution_ms: result? };
             match direction {
                 MigrationDirection::Up => report.applied.push(ran),
@@ -152,8 +155,9 @@ impl Migrations {
         let result = match result.and_then(|()| host.resume_capture(connection)) {
             Ok(()) => attempt.commit(self.clock.now(), elapsed),
             Err(error) => {
+                let is_late = ends_ms.is_some_and(|ends_ms| self.clock.monotonic_ms() >= ends_ms);
                 let error = attempt.failure(error);
-                Err(attempt.abort(error))
+                Err(attempt.abort(if is_late { timed_out(error) } else { error }))
             }
         };
         cancelled.armed = false;
@@ -166,6 +170,15 @@ impl Migrations {
             }),
         }
     }
+}
+
+/// Converts the error of a migration that the time limit of its run has interrupted.
+fn timed_out(mut error: Error) -> Error {
+    if error.details.get("sqliteCode") == Some(&Detail::Text("SQLITE_INTERRUPT".into())) {
+        error.code = ErrorCode::Timeout;
+        return error.hint("The migration was rolled back: raise timeoutMs, and run it again");
+    }
+    error
 }
 
 /// Creates the capture triggers again and updates the summary when a run is cancelled.
