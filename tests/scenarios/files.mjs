@@ -18,6 +18,44 @@ const migrations = [
 ]
 
 export default {
+  'an SQL text that needs what is missing, or whose rows come before those that they refer to': async (t) => {
+    const db = await t.memory()
+    const imported = (script) => db.snapshots.import(new TextEncoder().encode(script))
+    for (const script of [
+      'CREATE TABLE a (x CHECK (missing(x))); INSERT INTO a VALUES (1)',
+      'CREATE TABLE a (x COLLATE missing); CREATE INDEX i ON a (x)',
+      'CREATE VIRTUAL TABLE a USING missing(x)',
+    ]) {
+      const error = await t.failure(imported(script))
+      assert.deepEqual([error.code, /Register the functions/.test(error.hint)], ['invalid_argument', true], script)
+    }
+    const { id } = await imported(
+      'CREATE TABLE child (p REFERENCES parent); INSERT INTO child VALUES (1); CREATE TABLE parent (id INTEGER PRIMARY KEY); INSERT INTO parent VALUES (1)',
+    )
+    await db.snapshots.restore(id)
+    assert.deepEqual(await db.query('SELECT * FROM child JOIN parent ON p = id'), [{ p: 1, id: 1 }])
+  },
+
+  'a function that throws while a file is checked is named': async (t) => {
+    const source = `let fails = false
+      const f = (value) => { if (fails) throw new Error('not now'); return value }
+      export const scalar = { f: { fn: f, deterministic: true }, fail: (yes) => { fails = yes === 1 } }`
+    const functions = { module: new URL(`data:text/javascript,${encodeURIComponent(source)}`) }
+    const file = await made(
+      { memory: () => t.memory({ functions }) },
+      'CREATE TABLE a (x, g AS (f(x)) STORED, CHECK (f(x) > 0)); INSERT INTO a(x) VALUES (1)',
+    )
+    const db = await t.memory({ functions })
+    await db.get('SELECT fail(1)')
+    for (const work of [() => db.import(file), () => db.snapshots.import(file)]) {
+      const error = await t.failure(work())
+      assert.deepEqual([error.code, error.details.function], ['sqlite_error', 'f'])
+    }
+    await db.get('SELECT fail(0)')
+    await db.import(file)
+    assert.deepEqual(await db.query('SELECT g FROM a'), [{ g: 1 }])
+  },
+
   'an exported file is imported elsewhere: data, live queries, a snapshot of the old data, and after closing': async (
     t,
   ) => {

@@ -94,6 +94,7 @@ fn text_of(image: Image) -> Result<String> {
 /// Converts the error of a damaged file, or of text that SQLite can't run, to `snapshot_corrupt`.
 fn as_snapshot_error(error: Error) -> Error {
     match error.code {
+        ErrorCode::SqliteError if error.details.contains_key("function") => error,
         ErrorCode::DatabaseCorrupt | ErrorCode::SqliteError | ErrorCode::SqliteConstraint => {
             let details = error.details.clone();
             let mut corrupt = Error::new(ErrorCode::SnapshotCorrupt, "The file can't be used as a snapshot")

@@ -10,7 +10,7 @@ use crate::{
     sqlite::{
         Connection, Deadline, Image, PageFile,
         connection::pragmas::{LONGEST_DEFINITION, LONGEST_PROGRAM},
-        database::scratch::{run_in_scratch, too_slow},
+        database::scratch::{lacking, run_in_scratch, too_slow},
         failure::needs_more,
         image::page_size_of,
         sql::{
@@ -326,14 +326,11 @@ fn long_definition(error: &Error) -> Option<Error> {
     })
 }
 
-/// Converts an error of SQLite to the error of the file.
+/// Converts an error of SQLite to the error of the file. What a function of the user threw stays as it is.
 fn refused(error: Error) -> Error {
-    if needs_more(&error.message) {
-        return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
-            .hint("Register the functions and collations that are missing, or drop what needs them, with the program that created the file")
-            .cause(error);
-    }
     match error.code {
+        _ if needs_more(&error.message) => lacking(error),
+        ErrorCode::SqliteError if error.details.contains_key("function") => error,
         ErrorCode::SqliteError | ErrorCode::DatabaseCorrupt => corrupt(&error.message),
         ErrorCode::Timeout => too_slow(),
         _ => error,

@@ -5,6 +5,7 @@ use crate::{
     sqlite::{
         Authority, Connection, Deadline, Image, PageFile,
         connection::pragmas::LONGEST_DEFINITION,
+        failure::needs_more,
         sql::{
             text::{first_statement, line_of, statements},
             tokens::each_token,
@@ -35,13 +36,31 @@ pub(in crate::sqlite) fn run_in_scratch(script: &str, max_bytes: u64, deadline: 
     // The text writes the schema entries of virtual tables directly; the later check detects invalid ones.
     connection.set_defensive(false);
     connection.set_deadline(deadline);
+    // Other programs' texts may have a table's rows before the table that they refer to.
+    connection.enforce_foreign_keys(false)?;
     let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
-    run.map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
+    run.map_err(|error| match error.code {
+        ErrorCode::Timeout => too_slow(),
+        _ if needs_more(&error.message) => {
+            let details = error.details.clone();
+            let mut lacking = lacking(error);
+            lacking.details = details;
+            lacking
+        }
+        _ => error,
+    })?;
     if connection.in_transaction() {
         return Err(Error::invalid("The SQL text leaves a transaction open").hint("The text may be truncated"));
     }
     drop(connection);
     file.image()
+}
+
+/// Converts the error of a file or SQL text that needs missing or forbidden functions, modules or collations.
+pub(in crate::sqlite) fn lacking(error: Error) -> Error {
+    Error::invalid(format!("The file's schema can't be used here: {}", error.message))
+        .hint("Register the functions and collations that are missing, or drop what needs them, with the program that created the file")
+        .cause(error)
 }
 
 /// Returns the error of a file or SQL text whose check exceeded its deadline.
