@@ -240,7 +240,7 @@ test('--pk guesses the types; keys come from --env and --key-file', async () => 
     `SUPABASE_URL=${remote.url}\nSUPABASE_ANON_KEY=${remote.publishableKey}\n`,
   )
   const unlisted = await run(cwd, ['pull', '--env', '.env.public', '--tables', 'products'])
-  assert.match(unlisted.err, /does not list its tables[\s\S]*hint: Set SUPABASE_SECRET_KEY, .* --tables a --pk a=id/)
+  assert.match(unlisted.err, /does not show its schema[\s\S]*hint: Set SUPABASE_SECRET_KEY, .* --tables a --pk a=id/)
   const guessed = await run(cwd, ['pull', '--env', '.env', '--tables', 'products', '--pk', 'products=id'])
   assert.equal(guessed.code, 0, guessed.err)
   assert.match(guessed.err, /warning: .*guessed/)
@@ -343,7 +343,36 @@ test('migrations: new, status, run, revert', async () => {
   writeFileSync(path.join(cwd, 'migrations/99990101000000_later.sql'), 'CREATE TABLE changed (n);\n')
   const changed = await run(cwd, ['migrate', 'run', ...db])
   assert.match(changed.err, /migration_checksum_mismatch/)
+  assert.deepEqual(await states(), ['applied', 'modified'], 'status shows what the other commands refuse')
+  writeFileSync(path.join(cwd, 'migrations/0001_late.sql'), 'CREATE TABLE late (n);\n')
+  rmSync(path.join(cwd, 'migrations/99990101000000_later.sql'))
+  assert.deepEqual(await states(), ['out_of_order', 'applied', 'missing'])
   assert.equal(sqlite3(file, 'SELECT n FROM before'), '7')
+})
+
+test('types leaves out a view that can not be read, with a warning', async () => {
+  const cwd = folder()
+  sqlite3(
+    path.join(cwd, 'app.sqlite'),
+    'CREATE TABLE notes(body TEXT); CREATE TABLE old(n); CREATE VIEW broken AS SELECT n FROM old; DROP TABLE old',
+  )
+  const { module } = await json(cwd, ['types', 'app.sqlite'])
+  assert.deepEqual([/notes/.test(module), /broken/.test(module)], [true, false])
+  const { err } = await run(cwd, ['types', 'app.sqlite'])
+  assert.match(err, /warning: The view broken can't be read, so it is left out: no such table/)
+})
+
+test('migrate run makes a new file only with --create', async () => {
+  const cwd = folder()
+  mkdirSync(path.join(cwd, 'migrations'))
+  writeFileSync(path.join(cwd, 'migrations/0001_notes.sql'), 'CREATE TABLE notes (body);\n')
+  const refused = await run(cwd, ['migrate', 'run', 'new.sqlite'])
+  assert.deepEqual([refused.code, /--create/.test(refused.err)], [1, true])
+  const dry = await json(cwd, ['migrate', 'run', 'new.sqlite', '--create', '--dry-run'])
+  assert.deepEqual([dry.planned.length, existsSync(path.join(cwd, 'new.sqlite'))], [1, false])
+  for (const applied of [1, 0])
+    assert.equal((await json(cwd, ['migrate', 'run', 'new.sqlite', '--create'])).applied.length, applied)
+  assert.equal(sqlite3(path.join(cwd, 'new.sqlite'), 'SELECT name FROM sqlite_schema ORDER BY name LIMIT 1'), 'notes')
 })
 
 test('migrate lint exits with 1 for what fails or has no effect, not for what may be meant', async () => {

@@ -79,7 +79,7 @@ test('the command line', async () => {
       'a remote that is not there': pull(['--tables', 'u', '--pk', 'u=id']),
       [interrupted]: pull(['--tables', 't', '--schema', 'schema.sql'], 'there.env'),
       'a file in a folder that is not there': ['types', 'made.sqlite', '--out', 'nowhere/types.ts'],
-      'a migration that was changed': ['migrate', 'status', 'changed.sqlite'],
+      'a migration that was changed': ['migrate', 'run', 'changed.sqlite'],
       'a framework that is not known': ['init', '--framework', 'angular'],
       'a time that is none': ['snapshot', 'restore', 'made.sqlite', '--at', 'yesterday'],
       'steps that are none': ['migrate', 'revert', '--db', 'made.sqlite', '--steps', 'two'],

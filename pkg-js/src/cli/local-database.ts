@@ -24,14 +24,17 @@ export function databaseIn(given: Invocation, operand: string | undefined, comma
       `tidelock ${command} needs the path of a database`,
       `npx tidelock ${command} --help shows its usage`,
     )
-  return stored(where)
+  return given.flag('create') && !existsSync(where) ? { path: where, kind: 'file' } : stored(where)
 }
 
 /** Returns the kind of a database. Throws `invalid_argument` when neither a file nor a folder exists there. */
 export function stored(where: string): LocalDatabase {
   const found = statSync(where, { throwIfNoEntry: false })
   if (found === undefined)
-    throw unusable(`${where} does not exist`, 'Check the path; npx tidelock pull --out FILE makes a database file')
+    throw unusable(
+      `${where} does not exist`,
+      'Check the path; npx tidelock migrate run FILE --create and npx tidelock pull --out FILE make a database file',
+    )
   if (!found.isDirectory() && !found.isFile()) throw unusable(`${where} is neither a file nor a folder`)
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }
@@ -82,7 +85,7 @@ export async function withDatabase<T>(
     )
   const db = await (kind === 'folder'
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
-    : open({ name, storage: 'memory', seed: readBytes(where, maxFileBytes), snapshots: false, onWarning, ...options }))
+    : open({ name, storage: 'memory', seed: bytesIfExists(where), snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
     if (write && kind === 'file') writeWhole(where, await db.export())
@@ -100,15 +103,15 @@ async function holdsDatabase(folder: string): Promise<boolean> {
   return found.some((database) => database.path === path.resolve(folder))
 }
 
-/** Runs `work` with a database in memory to which these migrations were applied. */
+/** Runs `work` with a database in memory, prepared with these migrations: they are applied, unless `prepare` does something else. */
 export async function withScratch<T>(
-  migrations: readonly Migration[] | undefined,
+  migrations: readonly Migration[],
   work: (db: Database) => Promise<T>,
+  prepare: (db: Database) => Promise<unknown> = (db) => db.migrations.run({ timeoutMs: schemaTimeoutMs }),
 ): Promise<T> {
-  const history = migrations === undefined ? {} : { migrations, migrate: false }
-  const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, ...history })
+  const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, migrations, migrate: false })
   try {
-    if (migrations !== undefined) await db.migrations.run({ timeoutMs: schemaTimeoutMs })
+    await prepare(db)
     return await work(db)
   } finally {
     await db.close()
@@ -117,10 +120,7 @@ export async function withScratch<T>(
 
 /** Runs `work` with a database in memory in which a script has run. */
 export async function withScriptScratch<T>(script: string, work: (db: Database) => Promise<T>): Promise<T> {
-  return withScratch(undefined, async (db) => {
-    await db.exec(script, { timeoutMs: schemaTimeoutMs })
-    return work(db)
-  })
+  return withScratch([], work, (db) => db.exec(script, { timeoutMs: schemaTimeoutMs }))
 }
 
 /** Returns a database name made from the path of a file or folder. */

@@ -92,7 +92,7 @@ pub async fn schema_from_remote<'a>(
 }
 
 fn no_schema(code: ErrorCode) -> Error {
-    Error::new(code, "The remote does not list its tables for this key")
+    Error::new(code, "The remote does not show its schema for this key")
         .hint("Run the SQL of sqlHelpers in the project, or use a secret key, in Node only")
 }
 

@@ -2,6 +2,7 @@ import { type Command, type Invocation, type OptionSpec, table, usageError } fro
 import { databaseIn, withDatabase, withScratch } from '../local-database.js'
 import type { Output } from '../output.js'
 import type {
+  Database,
   GeneratedMigration,
   LintFinding,
   MigrationReport,
@@ -45,7 +46,17 @@ const status: Command = {
   operands,
   options: onDatabase,
   examples: ['npx tidelock migrate status app.sqlite'],
-  run: (given) => withHistory(given, 'migrate status', { mayBeNew: true }, (db) => db.migrations.status()),
+  async run(given): Promise<MigrationStatus[]> {
+    const where = databaseIn(given, given.positionals[0], 'migrate status')
+    const migrations = readMigrations(given)
+    const applied = await withDatabase(where, given, { mayBeNew: true }, (db) => db.migrations.status())
+    // Opened with migrations, a database whose history differs from theirs is an error.
+    return withScratch(
+      migrations,
+      (db) => db.migrations.status(),
+      (db) => copyHistory(db, applied),
+    )
+  },
   print(rows: readonly MigrationStatus[], output: Output) {
     for (const { version, name, state, appliedAt } of rows)
       output.line(`${state.padEnd(12)} ${version}  ${name}${appliedAt === null ? '' : `  (${appliedAt})`}`)
@@ -57,8 +68,17 @@ const run: Command = {
   name: 'migrate run',
   about: 'Applies pending migrations.',
   operands,
-  options: { ...onDatabase, ...limits, all: { about: 'all in one transaction' } },
-  examples: ['npx tidelock migrate run app.sqlite', 'npx tidelock migrate run app.sqlite --dry-run'],
+  options: {
+    ...onDatabase,
+    ...limits,
+    all: { about: 'all in one transaction' },
+    create: { about: 'make the database file, if there is none' },
+  },
+  examples: [
+    'npx tidelock migrate run app.sqlite',
+    'npx tidelock migrate run app.sqlite --dry-run',
+    'npx tidelock migrate run app.sqlite --create',
+  ],
   run: (given) =>
     withHistory(given, 'migrate run', { write: true, mayBeNew: true }, (db) =>
       db.migrations.run({ ...limitsOf(given), ...(given.flag('all') ? { atomic: 'all' } : {}) }),
@@ -127,6 +147,15 @@ const generate: Command = {
 
 /** The commands for migrations. */
 export const migrate: readonly Command[] = [migrateNew, status, lint, generate, run, revert]
+
+/** Makes a tracking table with the rows of another database. */
+async function copyHistory(db: Database, applied: readonly MigrationStatus[]): Promise<void> {
+  await db.exec('CREATE TABLE schema_migrations (version, name, checksum, applied_at, execution_ms)')
+  await db.runMany(
+    'INSERT INTO schema_migrations VALUES (?, ?, ?, ?, ?)',
+    applied.map((row) => [row.version, row.name, row.checksum, row.appliedAt, row.executionMs]),
+  )
+}
 
 /** Opens the database with the migrations of the folder; opening applies none of them. */
 function withHistory<T>(

@@ -1,7 +1,7 @@
 import { type Command, type Invocation, usageError } from '../command.js'
 import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../local-database.js'
 import { type Output, visible } from '../output.js'
-import type { Database } from '../package.js'
+import { type Database, isTidelockError } from '../package.js'
 import { readText } from '../read.js'
 import { type ColumnInfo, columnsOf, tableNames } from '../table-info.js'
 import { folderOption, readMigrations } from './migrate-files.js'
@@ -19,7 +19,7 @@ export const types: Command = {
   examples: ['npx tidelock types app.sqlite --out src/tables.ts', 'npx tidelock types --dir migrations'],
 
   async run(given): Promise<{ file: string | null; module: string }> {
-    const module = await withSource(given, (db) => typesOf(db, given.flag('bigint') ? 'bigint' : 'number'))
+    const module = await withSource(given, (db) => typesOf(db, given))
     const file = given.value('out') ?? null
     if (file !== null) writeWhole(file, new TextEncoder().encode(module))
     return { file, module }
@@ -55,10 +55,20 @@ const aliases: Readonly<Record<string, string>> = {
   DateText: '/** A date, as 2026-11-20. */\nexport type DateText = string',
 }
 
-async function typesOf(db: Database, integer: string): Promise<string> {
-  const tables = await tableNames(db)
+async function typesOf(db: Database, given: Invocation): Promise<string> {
+  const integer = given.flag('bigint') ? 'bigint' : 'number'
   const columns = new Map<string, ColumnInfo[]>()
-  for (const table of [...tables, ...(await tableNames(db, 'view'))]) columns.set(table, await columnsOf(db, table))
+  const tables = await tableNames(db)
+  for (const table of tables) columns.set(table, await columnsOf(db, table))
+  for (const view of await tableNames(db, 'view')) {
+    try {
+      columns.set(view, await columnsOf(db, view))
+    } catch (error) {
+      // Such as one of a table that doesn't exist any more.
+      if (!isTidelockError(error, 'sqlite_error')) throw error
+      given.output.warn(`The view ${view} can't be read, so it is left out: ${error.message}`)
+    }
+  }
   const section = (about: string, name: string, of: readonly string[], lineOf: (column: ColumnInfo) => string[]) => [
     '',
     `/** ${about} */`,
