@@ -183,8 +183,12 @@ test(
     assert.match(await page.getAttribute('.diagram svg', 'aria-label'), /orders to customers/)
     await page.click('summary:has(b:text-is("orders"))')
     assert.ok((await texts(page, 'details[open] pre')).some((sql) => sql.includes('CREATE INDEX orders_customer')))
-    await page.evaluate(() => globalThis.db.exec('CREATE TABLE later (a REFERENCES orders)'))
+    await page.evaluate(() =>
+      globalThis.db.exec(`CREATE TABLE later (a REFERENCES orders); CREATE TABLE dropped (n);
+                          CREATE VIEW broken AS SELECT n FROM dropped; DROP TABLE dropped`),
+    )
     await page.waitForSelector('.box title:text-is("later")', { state: 'attached' })
+    await page.waitForSelector('summary:has(b:text-is("broken")):has-text("0 columns")')
     await page.click('.box:has-text("later")')
     await page.waitForSelector('[data-table=later]')
   }),

@@ -1,5 +1,5 @@
 // The schema as the views need it.
-import type { Database } from '../../index.js'
+import { type Database, isTidelockError } from '../../index.js'
 
 export interface TableEntry {
   readonly name: string
@@ -66,6 +66,16 @@ export async function columnsOf(db: Database, table: string, signal?: AbortSigna
       isGenerated: hidden > 1,
       defaultText: dflt,
     }))
+}
+
+/** The columns of a table or view; none of one that SQLite can't read, such as a view of a table that doesn't exist any more. */
+export async function columnsIfReadable(db: Database, table: string, signal?: AbortSignal): Promise<CatalogColumn[]> {
+  try {
+    return await columnsOf(db, table, signal)
+  } catch (error) {
+    if (isTidelockError(error, 'sqlite_error')) return []
+    throw error
+  }
 }
 
 export async function foreignKeysOf(db: Database, table: string, signal?: AbortSignal): Promise<TableReference[]> {

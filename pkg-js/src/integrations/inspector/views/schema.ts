@@ -1,5 +1,5 @@
 // The schema: a diagram of the tables, and each object as text.
-import { type CatalogColumn, columnsOf, foreignKeysOf, listTables, type TableReference } from '../catalog.js'
+import { type CatalogColumn, columnsIfReadable, foreignKeysOf, listTables, type TableReference } from '../catalog.js'
 import type { Context } from '../context.js'
 import { type DiagramTable, diagram } from '../diagram.js'
 import { type Child, empty, fill, h, loading, refill, section } from '../dom.js'
@@ -27,7 +27,10 @@ export function schemaView(context: Context): HTMLElement {
     )
     const tables: (DiagramTable & { readonly type: string })[] = []
     for (const { name, type } of entries) {
-      const [columns, foreignKeys] = await Promise.all([columnsOf(db, name, signal), foreignKeysOf(db, name, signal)])
+      const [columns, foreignKeys] = await Promise.all([
+        columnsIfReadable(db, name, signal),
+        foreignKeysOf(db, name, signal),
+      ])
       tables.push({ name, type, columns, foreignKeys })
     }
     // A change of rows is no reason to draw everything again.

@@ -1,6 +1,6 @@
 // SQL: an editor, the rows of a statement page by page, and its query plan as a tree.
 import type { PlanRow, SqlResultValue } from '../../../index.js'
-import { columnsOf, listTables } from '../catalog.js'
+import { columnsIfReadable, listTables } from '../catalog.js'
 import type { Context } from '../context.js'
 import { valueDialog } from '../dialog.js'
 import { action, download, empty, fill, h, loading } from '../dom.js'
@@ -93,7 +93,8 @@ export function sqlView(context: Context): HTMLElement {
   async function showSchema(): Promise<void> {
     const tables = await listTables(db, signal)
     const schema: Record<string, string[]> = {}
-    for (const { name } of tables) schema[name] = (await columnsOf(db, name, signal)).map((column) => column.name)
+    for (const { name } of tables)
+      schema[name] = (await columnsIfReadable(db, name, signal)).map((column) => column.name)
     editor?.setSchema(schema)
   }
 
