@@ -39,7 +39,6 @@ const described = {
   migrations: 'an array of migrations',
   storage: "'indexeddb', 'opfs', 'best', 'memory' or 'file'",
   path: 'the path of a folder',
-  snapshots: 'an object, or false for none',
   targets: 'an array of snapshot targets',
   encryption: '{ passphrase } or { key }',
   seed: 'a URL, bytes, a Blob or a function that gives bytes',

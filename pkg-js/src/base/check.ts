@@ -13,23 +13,30 @@ type CheckedKeys = Readonly<Record<string, unknown>>
 
 /**
  * Checks that the value of an option is an object with these keys only; returns an empty object for `undefined`. Returns a copy, because a
- * getter may give another value next time.
+ * getter may give another value next time. `want`: what the option may be, for the error, where it may be something else, too.
  */
-export function checkObject(option: string, value: unknown, keys: readonly string[]): CheckedKeys {
-  return checkKeys(option, option, `${option}.`, value, keys)
+export function checkObject(option: string, value: unknown, keys: readonly string[], want = 'an object'): CheckedKeys {
+  return checkKeys(option, option, `${option}.`, value, keys, want)
 }
 
 /** Checks the options of a call as {@link checkObject} does. */
 export function checkOptionsOf(call: string, options: unknown, keys: readonly string[]): CheckedKeys {
-  return checkKeys(call, `The options of ${call}`, '', options, keys)
+  return checkKeys(call, `The options of ${call}`, '', options, keys, 'an object')
 }
 
 /** `prefix`: what stands before the name of a key in the name of its option; empty for the options of a call. */
-function checkKeys(owner: string, what: string, prefix: string, value: unknown, keys: readonly string[]): CheckedKeys {
+function checkKeys(
+  owner: string,
+  what: string,
+  prefix: string,
+  value: unknown,
+  keys: readonly string[],
+  want: string,
+): CheckedKeys {
   if (value === undefined) return {}
   const given = reading(what, () => {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw wrong(what, 'an object', prefix === '' ? `Pass an object. Known are: ${keys.join(', ')}` : undefined)
+      throw wrong(what, want, prefix === '' ? `Pass an object. Known are: ${keys.join(', ')}` : undefined)
     // Also those that the object inherits.
     const known = keys.filter((key) => key in value).map((key) => [key, (value as CheckedKeys)[key]])
     return { ...value, ...Object.fromEntries(known) } as CheckedKeys
@@ -100,10 +107,8 @@ export function checkDays(what: string, days: unknown): number {
 /** Checks a whole number from `min` to `max`, both included. */
 export function checkInteger(what: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    throw wrong(
-      what,
-      max === Number.MAX_SAFE_INTEGER ? `a whole number from ${min} on` : `a whole number from ${min} to ${max}`,
-    )
+    const isOpen = max === Number.MAX_SAFE_INTEGER && !(typeof value === 'number' && value > max)
+    throw wrong(what, isOpen ? `a whole number from ${min} on` : `a whole number from ${min} to ${max}`)
   }
   return value
 }

@@ -138,7 +138,9 @@ function define(functions: unknown): Defined[] {
   for (const [name, given] of entries('functions.scalar', scalar)) {
     const option = `functions.scalar.${name}`
     const { fn, ...traits } =
-      typeof given === 'function' ? { fn: given } : checkObject(option, given, ['fn', 'deterministic', 'directOnly'])
+      typeof given === 'function'
+        ? { fn: given }
+        : checkObject(option, given, ['fn', 'deterministic', 'directOnly'], 'a function or an object')
     checkFunction(typeof given === 'function' ? option : `${option}.fn`, fn)
     list.push({ name, kind: kind.scalar, ...checkTraits(option, traits), scalar: fn as ScalarFunction })
   }

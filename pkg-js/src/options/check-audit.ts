@@ -18,7 +18,7 @@ export const auditRules = {
 /** Checks the options `audit` and `auditTable`; returns them in the form of the engine. */
 export function checkAudit(audit: unknown, table: unknown, migrationsTable: unknown): CoreAudit {
   const options = Array.isArray(audit) ? { tables: audit } : audit
-  const given = complete('audit', options, auditRules)
+  const given = complete('audit', options, auditRules, 'an array of tables, or an object')
   const name = openRules.auditTable.check('auditTable', table ?? openRules.auditTable.default)
   const migrations = String(migrationsTable ?? openRules.migrationsTable.default)
   if (name.toLowerCase() === migrations.toLowerCase())
@@ -33,7 +33,8 @@ function checkRedact(redact: unknown): CoreAudit['redact'] {
       return dot < 0 ? { column: name } : { table: name.slice(0, dot), column: name.slice(dot + 1) }
     })
   }
-  const tables = checkObject('audit.redact', redact, keysOf('audit.redact', redact))
+  const keys = keysOf('audit.redact', redact)
+  const tables = checkObject('audit.redact', redact, keys, 'an array of columns, or an object')
   return Object.entries(tables).flatMap(([table, columns]) =>
     checkStrings(`audit.redact.${table}`, columns).map((column) => ({ table, column })),
   )

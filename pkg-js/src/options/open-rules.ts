@@ -90,7 +90,7 @@ export const openRules = {
   ),
   snapshots: {
     check: (option, value) => {
-      const given = complete(option, value === false ? undefined : value, snapshotRules)
+      const given = complete(option, value === false ? undefined : value, snapshotRules, 'an object, or false for none')
       return { ...given, enabled: value !== false }
     },
     default: { ...complete('snapshots', undefined, snapshotRules), enabled: true },

@@ -213,7 +213,7 @@ export interface OpenOptions {
    */
   readonly tabs?: 'exclusive' | 'shared' | undefined
   /**
-   * Where SQLite runs. `worker`: in a module worker of its own, so that the page stays responsive. The `Database` is the same, and functions
+   * Where SQLite runs. `worker`: in a module worker of its own, so that the page stays responsive. The `Database` is the same, and callbacks
    * among the options run in the page. A call that is being executed is ended by `timeoutMs`, not by `signal`. `durability: 'deferred'`
    * stores at once. When the worker crashes, waiting calls reject with `worker_crashed`, and the database reopens itself with a warning;
    * with `storage: 'memory'` it is closed. Where there are no workers, as in Node: `unsupported_environment`.

@@ -42,11 +42,11 @@ type Checked<R> = R extends Rule<infer T> ? T : never
 
 /**
  * Checks an object of options and completes it with the defaults; one that isn't given and has none is left out. `path` is the option that
- * has the object, empty for the options of `open` themselves. Throws `invalid_argument`.
+ * has the object, empty for the options of `open` themselves; `want` as in {@link checkObject}. Throws `invalid_argument`.
  */
-export function complete<R extends Rules>(path: string, options: unknown, rules: R): Completed<R> {
-  const given =
-    path === '' ? checkOptionsOf('open', options, Object.keys(rules)) : checkObject(path, options, Object.keys(rules))
+export function complete<R extends Rules>(path: string, options: unknown, rules: R, want?: string): Completed<R> {
+  const names = Object.keys(rules)
+  const given = path === '' ? checkOptionsOf('open', options, names) : checkObject(path, options, names, want)
   const completed: Record<string, unknown> = {}
   for (const [name, rule] of Object.entries(rules)) {
     const isLeftOut = given[name] === undefined && !rule.required
