@@ -78,7 +78,10 @@ export class Steps {
       if (due !== undefined) await due
       return value
     } catch (error) {
-      throw beforeCommit(withLimit(error, deadline?.limitMs))
+      const named = withLimit(error, deadline?.limitMs)
+      // The clock of SQLite's thread may be ahead of this one, but what it ended must not be committed.
+      if (named !== error && deadline !== undefined && deadline === this.#deadline) deadline.at = 0
+      throw beforeCommit(named)
     } finally {
       this.#next()
     }

@@ -94,8 +94,8 @@ export function onStop(options: LimitedOptions | undefined, stop: (reason: unkno
 
 /** The end of the time that a call may take. */
 export interface CallDeadline {
-  /** As `performance.now()` counts. */
-  readonly at: number
+  /** As `performance.now()` counts; earlier once a statement was ended because of it. */
+  at: number
   /** The call's `timeoutMs`, which errors name; undefined where {@link withLimit} names it. */
   readonly limitMs: number | undefined
 }
