@@ -42,10 +42,11 @@ pub(in crate::sqlite) fn run_in_scratch(script: &str, max_bytes: u64, deadline: 
     run.map_err(|error| match error.code {
         ErrorCode::Timeout => too_slow(),
         _ if needs_more(&error.message) => {
-            let details = error.details.clone();
-            let mut lacking = lacking(error);
-            lacking.details = details;
-            lacking
+            let position = ["line", "offset"].map(|name| (name, error.details.get(name).cloned()));
+            position.into_iter().fold(lacking(error), |lacking, (name, value)| match value {
+                Some(value) => lacking.detail(name, value),
+                None => lacking,
+            })
         }
         _ => error,
     })?;
