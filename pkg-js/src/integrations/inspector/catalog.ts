@@ -1,5 +1,6 @@
 // The schema as the views need it.
-import { type Database, isTidelockError } from '../../index.js'
+import type { Database } from '../../index.js'
+import { isTidelockError } from './tidelock.js'
 
 export interface TableEntry {
   readonly name: string
