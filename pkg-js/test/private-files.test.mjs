@@ -7,6 +7,7 @@ import { PrivateFiles } from '../src/worker/private-files.ts'
 function privateFileSystem(names) {
   const files = new Map(names.map((name) => [name, 0]))
   const opened = []
+  const held = new Set()
   let broken = 0
   const handleOf = (name) => {
     const since = broken
@@ -19,7 +20,7 @@ function privateFileSystem(names) {
       write: (bytes) => bytes.length,
       truncate() {},
       flush() {},
-      close() {},
+      close: () => held.delete(name),
     }
   }
   const folder = {
@@ -28,6 +29,10 @@ function privateFileSystem(names) {
       if (!files.has(name)) files.set(name, 0)
       return {
         async createSyncAccessHandle() {
+          // As long as a browser takes for each: longer for the last ones.
+          for (let turns = 0; turns < 5 * opened.length; turns++) await undefined
+          if (held.has(name)) throw new DOMException('The file is open', 'NoModificationAllowedError')
+          held.add(name)
           opened.push(name)
           return handleOf(name)
         },
@@ -73,4 +78,22 @@ test('after its handles broke, all files are open again that were', async () => 
   await files.prepare([])
   assert.deepEqual(system.takeOpened(), ['about', ...segments(2, 9), 'pack.1'])
   assert.equal(files.size('journal.2'), 0)
+})
+
+test('two calls that find the files closed, or their handles broken, wait for the same opening', async () => {
+  const system = privateFileSystem([...segments(1, 4), 'pack.1'])
+  const files = new PrivateFiles('shop', { waitMs: 100, moving: true })
+  for (let round = 0; round < 2; round++) {
+    const seen = []
+    const call = async () => {
+      await files.prepare([])
+      seen.push(files.list().sort())
+    }
+    const first = call()
+    for (let turns = 0; turns < 30; turns++) await undefined
+    await Promise.all([first, call(), call()])
+    const all = ['about', ...segments(1, 4), 'pack.1']
+    assert.deepEqual([seen, system.takeOpened()], [[all, all, all], all])
+    system.breakHandles()
+  }
 })

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_channel::oneshot;
+use futures_util::future::{FutureExt, Shared, WeakShared};
 use gloo_timers::future::TimeoutFuture;
 use js_sys::{JSON, Object};
 use wasm_bindgen::prelude::*;
@@ -78,6 +79,8 @@ struct PrivateFilesInner {
     /// `None` until the folder was found, or made.
     folder: RefCell<Option<PrivateDirectory>>,
     connected: Cell<bool>,
+    /// The opening of all files that is under way, until the last call that waits for it is dropped.
+    connecting: RefCell<Option<WeakShared<Connecting>>>,
     /// Whether the browser has removed the open files, as it does when the user clears the data of the site.
     lost: Cell<bool>,
     /// Whether a look is due.
@@ -85,6 +88,8 @@ struct PrivateFilesInner {
     /// The removals under way.
     removals: RefCell<Vec<JsFuture>>,
 }
+
+type Connecting = LocalFuture<'static, Result<()>>;
 
 /// An open file, which no other worker can open. Closed on drop.
 struct OpenFile(AccessHandle);
@@ -113,6 +118,7 @@ impl PrivateFiles {
             reopened: RefCell::default(),
             folder: RefCell::default(),
             connected: Cell::new(false),
+            connecting: RefCell::default(),
             lost: Cell::new(false),
             looking: Cell::new(false),
             removals: RefCell::default(),
@@ -183,7 +189,7 @@ impl PrivateFilesInner {
         self.connected.get() && self.open.borrow().values().all(|file| file.0.size().is_ok())
     }
 
-    async fn prepare(&self, names: Vec<String>) -> Result<()> {
+    async fn prepare(self: Rc<Self>, names: Vec<String>) -> Result<()> {
         let removals = self.removals.take();
         for removal in removals {
             // What can't be removed now is removed by the next holder.
@@ -194,7 +200,7 @@ impl PrivateFilesInner {
             return Ok(());
         }
         if !self.works() {
-            self.connect().await?;
+            self.clone().connect_once().await?;
         }
         if names.is_empty() {
             return Ok(());
@@ -216,6 +222,19 @@ impl PrivateFilesInner {
         let folder = all.folder(&folder_name(&self.database), true).await?;
         self.folder.replace(Some(folder.clone()));
         Ok(folder)
+    }
+
+    /// Two openings side by side would each close files of the other: the first to end would list a part of them as all.
+    fn connect_once(self: Rc<Self>) -> Shared<Connecting> {
+        let mut connecting = self.connecting.borrow_mut();
+        let running = connecting.as_ref().and_then(WeakShared::upgrade).filter(|running| running.peek().is_none());
+        running.unwrap_or_else(|| {
+            let inner = self.clone();
+            let work: Connecting = Box::pin(async move { inner.connect().await });
+            let work = work.shared();
+            *connecting = work.downgrade();
+            work
+        })
     }
 
     /// Opens all files of the folder.
@@ -315,7 +334,7 @@ impl PrivateFilesInner {
 impl Files for PrivateFiles {
     fn prepare(&self, names: Vec<String>) -> LocalFuture<'static, Result<()>> {
         let inner = self.0.clone();
-        Box::pin(async move { inner.prepare(names).await })
+        Box::pin(inner.prepare(names))
     }
 
     fn list(&self) -> Result<Vec<String>> {

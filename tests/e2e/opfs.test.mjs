@@ -298,7 +298,9 @@ test('the worker with the files may be killed at any time, and no acknowledged w
     await window.until(() =>
       window.db.flush().then(
         () => true,
-        () => false,
+        (error) => {
+          if (error.code !== 'storage_unavailable') throw error
+        },
       ),
     )
     return { acknowledged, failures: [...failures] }

@@ -40,6 +40,8 @@ export class PrivateFiles implements CoreFiles {
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
   #connected = false
+  /** The opening of all files that is under way. */
+  #connecting: Promise<void> | undefined
   /** Whether the browser has removed the open files, as it does when the user clears the data of the site. */
   #lost = false
   /** The removals under way. */
@@ -62,7 +64,7 @@ export class PrivateFiles implements CoreFiles {
     await this.#removed
     // The engine has lost its lock: it must not make other files.
     if (this.#lost) return
-    if (!this.#works()) await this.#connect()
+    if (!this.#works()) await this.#connectOnce()
     if (names.length === 0) return
     if (this.#folder === undefined) {
       const all = (await privateFolder(true)) as FileSystemDirectoryHandle
@@ -70,6 +72,14 @@ export class PrivateFiles implements CoreFiles {
     }
     await this.#openFiles(this.#folder, [...names, aboutFile])
     for (const name of names) this.#later.delete(name)
+  }
+
+  /** Two openings side by side would each close files of the other: the first to end would list a part of them as all. */
+  #connectOnce(): Promise<void> {
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    return this.#connecting
   }
 
   /** Opens all files of the folder. */
