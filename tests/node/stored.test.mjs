@@ -209,8 +209,12 @@ test('a database that was recovered without rows of its history of migrations op
   const file = (name) => path.join(where, name)
   const db = await open(options)
   const ends = []
+  /** Adds rows, each in a millisecond of its own, so that a time tells them apart. */
   const add = async (count) => {
-    for (let row = 0; row < count; row++) await db.run('INSERT INTO t (bytes) VALUES (randomblob(3000))')
+    for (let row = 0; row < count; row++) {
+      await db.run('INSERT INTO t (bytes) VALUES (randomblob(3000))')
+      for (const now = Date.now(); Date.now() === now; ) await new Promise(setImmediate)
+    }
   }
   for (let times = 0; times < 3; times++) {
     await add(30)
