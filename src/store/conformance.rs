@@ -43,6 +43,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("head and log can be stored in another form", |h| Box::pin(another_form(h))),
     ("a reopened store continues", |h| Box::pin(reopened(h))),
     ("the head's copy is the head", |h| Box::pin(head_copy(h))),
+    ("a head can be read while another one is being stored", |h| Box::pin(read_meanwhile(h))),
 ];
 
 /// A part number above all parts of an lsn.
@@ -120,6 +121,15 @@ async fn empty(h: Handles) {
     assert_eq!(h.a.chunk_ids().await, Ok(Vec::new()));
     assert_eq!(h.a.get(vec![Key::Chunk(ChunkId::new(&[0; 32]))]).await, Ok(vec![None]));
     assert_eq!(h.a.get(Vec::new()).await, Ok(Vec::new()));
+}
+
+async fn read_meanwhile(Handles { a, .. }: Handles) {
+    let first = made(&*a).await;
+    let storing = a.write(over(Some(&first), vec![put_head(&head(2))]));
+    let read = a.head().await.expect("reads");
+    assert!(read == Some(first) || read == Some(head(2)), "neither of the two");
+    storing.await.expect("no other head was stored");
+    a.write(over(Some(&head(2)), vec![put_head(&head(3))])).await.expect("its head is the stored one");
 }
 
 async fn head_copy(h: Handles) {

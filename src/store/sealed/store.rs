@@ -249,12 +249,17 @@ impl SealedStore {
     }
 
     /// Encrypts the content of writes, asynchronously on the platform.
-    pub(in super::super) fn seal(&self, mut writes: Vec<Write>) -> LocalFuture<'static, Result<Vec<Write>>> {
+    pub(in super::super) fn seal(&self, writes: Vec<Write>) -> LocalFuture<'static, Result<Vec<Write>>> {
+        self.seal_counting(writes, self.0.counted.get())
+    }
+
+    /// Does the same, with that count in a head.
+    fn seal_counting(&self, mut writes: Vec<Write>, counted: u64) -> LocalFuture<'static, Result<Vec<Write>>> {
         let mut pieces = Vec::new();
         for write in &mut writes {
             match write {
                 Write::PutHead(head, info) => {
-                    *head = self.seal_head(head);
+                    *head = self.seal_head_counting(head, counted);
                     info.features.extend(head::features(self.0.next.is_some()));
                 }
                 Write::Add(key, bytes) => pieces.push(self.piece(&Key::Log(*key), std::mem::take(bytes))),
@@ -320,24 +325,19 @@ impl Store for SealedStore {
         if let Guard::Head(Some(head)) = &mut transaction.guard {
             *head = self.seal_head(head);
         }
-        let before = self.0.counted.get();
         let replaces_head = transaction.writes.iter().any(|write| matches!(write, Write::PutHead(..)));
-        if replaces_head {
-            self.0.counted.set(self.0.key.encryptions.get());
-        }
-        let sealing = self.seal(std::mem::take(&mut transaction.writes));
+        let counted = self.0.key.encryptions.get();
+        let sealing = self.seal_counting(std::mem::take(&mut transaction.writes), counted);
         let this = self.clone();
         Box::pin(async move {
-            let written = async {
-                transaction.writes = sealing.await?;
-                this.0.store.write(transaction).await
-            };
-            let written = written.await;
-            // If it was stored all the same, the next reading of the head finds its count.
-            if replaces_head && written.is_err() {
-                this.0.counted.set(before);
+            transaction.writes = sealing.await?;
+            this.0.store.write(transaction).await?;
+            // Only now: another call may read the head before it is stored. If it was stored in spite of an error, the
+            // next reading finds its count.
+            if replaces_head {
+                this.0.counted.set(counted);
             }
-            written
+            Ok(())
         })
     }
 
