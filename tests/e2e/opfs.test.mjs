@@ -200,6 +200,47 @@ test('shared tabs: the next one leads when the leader closes, and nothing is los
   assert.deepEqual(found, { n: 6 })
 })
 
+test(
+  'a deletion that waits for files ends when another tab steals the lock, and removes nothing of that tab',
+  inWorker,
+  async () => {
+    const name = freshName()
+    const [page, other] = [await context.page(), await context.page()]
+    await opened(page, name)
+    await page.evaluate(() => window.db.close())
+    await other.evaluate((given) => {
+      const { removeEntry } = FileSystemDirectoryHandle.prototype
+      window.tries = 0
+      FileSystemDirectoryHandle.prototype.removeEntry = async function (...entry) {
+        if (window.stolen) return removeEntry.apply(this, entry)
+        window.tries++
+        throw new DOMException('A file is open', 'NoModificationAllowedError')
+      }
+      window.deleting = window.failure(window.tidelock.deleteDatabase(given))
+      return window.until(() => window.tries > 0)
+    }, name)
+    await page.evaluate(
+      async (options) => {
+        window.db = await window.open({ ...options, lock: { onBusy: 'steal' } })
+        await window.db.run('INSERT INTO t VALUES (2)')
+        await window.db.close()
+      },
+      { ...opfs, name },
+    )
+    const code = await other.evaluate(async () => {
+      window.stolen = true
+      const { code } = await window.deleting
+      // Pause: it tries once in 100 ms.
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      return code
+    })
+    assert.equal(code, 'lock_lost')
+    const found = await reopened(context, name, (db) => db.get('SELECT count(*) AS n FROM t'), undefined, opfs)
+    assert.deepEqual(found, { n: 2 })
+    await Promise.all([page.close(), other.close()])
+  },
+)
+
 test('a database is listed, is opened in its own storage only, and is deleted with its files', async () => {
   const page = await context.page()
   for (const name of [freshName(), `../${freshName()}`, `${freshName()} ☂/*?:"<>|%.`]) {

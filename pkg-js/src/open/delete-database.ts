@@ -27,9 +27,9 @@ export async function deleteDatabase(
   requireStorage('indexeddb')
   const hint = 'Close it there first, or delete it with { force: true }'
   // Under the lock until everything is deleted, so that no tab opens a partly deleted database.
-  await whileClosed(name, { hint, steal }, async () => {
-    await endMove(name)
-    if (storage !== 'opfs') await removeRecords(name)
-    if (storage !== 'indexeddb') await removeFiles(name)
+  await whileClosed(name, { hint, steal }, async (signal) => {
+    await endMove(name, { signal })
+    if (storage !== 'opfs') await removeRecords(name, { signal })
+    if (storage !== 'indexeddb') await removeFiles(name, { signal })
   })
 }

@@ -5,10 +5,11 @@ import { foundInIndexedDb, isMoving, movingName } from '../base/found-data.js'
 import { storageLoss } from '../base/indexeddb.js'
 import { hasFiles, privateFolder } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
+import type { CallOptions } from '../base/values.js'
 import { checkName } from '../options/open-rules.js'
 import type { OpenOptions } from '../options/options.js'
 import { isDedicatedWorker } from './files-of.js'
-import { removalTimeoutMs, removeEntry, removeFiles, removeRecords } from './removal.js'
+import { removeEntry, removeFiles, removeRecords } from './removal.js'
 
 // Which of the browser's storages has a database. While it is moved, both have data of it, and a file says so (`movingName`). Then the head
 // in IndexedDB decides, whichever way it moves: see src/store/moving.rs.
@@ -82,14 +83,14 @@ export async function beginMove(name: string): Promise<void> {
  * Removes what a move has left, finished or not: all but the database. The caller holds its lock. Rejects with `storage_blocked` and
  * `storage_unavailable`.
  */
-export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+export async function endMove(name: string, options?: CallOptions): Promise<void> {
   if (!(await isMoving(name))) return
   // Each looked at once: a second answer could be another one, and remove the only whole copy.
   const [found, files] = await looks(name)
   if (found === 'unreadable' || files === 'unreadable') return
-  if (found === 'whole') await removeFiles(name, timeoutMs)
-  else if (files) await removeRecords(name, timeoutMs)
-  await removeEntry(movingName(name), timeoutMs)
+  if (found === 'whole') await removeFiles(name, options)
+  else if (files) await removeRecords(name, options)
+  await removeEntry(movingName(name), options)
 }
 
 /**
@@ -98,7 +99,7 @@ export async function endMove(name: string, timeoutMs = removalTimeoutMs): Promi
 async function endMoveIfFree(name: string): Promise<boolean> {
   if (!(await isMoving(name))) return true
   return navigator.locks.request(prefix + name, { ifAvailable: true }, async (lock) => {
-    if (lock !== null) await endMove(name, 1000).catch(() => {})
+    if (lock !== null) await endMove(name, { timeoutMs: 1000 }).catch(() => {})
     return lock !== null
   })
 }

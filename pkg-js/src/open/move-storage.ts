@@ -54,7 +54,7 @@ export async function moveStorage(name: string, options: MoveStorageOptions): Pr
   requireStorage('indexeddb')
   requireStorage('opfs', 'worker')
   await whileClosed(name, { hint: 'Close it there first' }, async (stolen) => {
-    await endMove(name)
+    await endMove(name, { signal: stolen })
     const places = await knownStoragesOf(name)
     if (places.length === 0)
       throw invalid(`There is no database '${name}'`, { hint: 'databases() lists the stored databases' })

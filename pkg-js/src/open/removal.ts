@@ -3,18 +3,22 @@ import { isTidelockError, TidelockError } from '../base/errors.js'
 import { resultOf } from '../base/indexeddb.js'
 import { folderName, privateFolder } from '../base/private-folders.js'
 import { prefix } from '../base/stored-name.js'
+import type { CallOptions } from '../base/values.js'
 import { until } from '../base/waiting.js'
 
-// Removing what a storage of the browser has of a database. The caller holds the lock of the database.
+// Removing what a storage of the browser has of a database. The caller holds the lock of the database. The signal aborts when another
+// holder steals it: from then on, what is there is that holder's.
 
 /** How long removing waits for open connections and files to close. */
 export const removalTimeoutMs = 10_000
 
 /** Removes a database from IndexedDB. Rejects with `storage_blocked` when a connection stays open, and with `storage_unavailable`. */
-export async function removeRecords(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+export async function removeRecords(name: string, options?: CallOptions): Promise<void> {
+  options?.signal?.throwIfAborted()
   try {
-    await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs })
+    await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs: removalTimeoutMs, ...options })
   } catch (cause) {
+    options?.signal?.throwIfAborted()
     throw isTidelockError(cause, 'timeout') ? connected() : refused(cause)
   }
 }
@@ -23,18 +27,21 @@ export async function removeRecords(name: string, timeoutMs = removalTimeoutMs):
  * Removes a database from the browser's private file system; a missing one is no error. A worker that ended keeps its files for a while:
  * rejects with `storage_blocked` when it takes longer, and with `storage_unavailable`.
  */
-export async function removeFiles(name: string, timeoutMs = removalTimeoutMs): Promise<void> {
+export async function removeFiles(name: string, options?: CallOptions): Promise<void> {
+  options?.signal?.throwIfAborted()
   await removeRecord(name).catch((cause) => {
     throw refused(cause)
   })
-  await removeEntry(folderName(name), timeoutMs)
+  await removeEntry(folderName(name), options)
 }
 
 /** Removes an entry of the folder of all databases, as {@link removeFiles} does. */
-export async function removeEntry(entry: string, timeoutMs = removalTimeoutMs): Promise<void> {
+export async function removeEntry(entry: string, options?: CallOptions): Promise<void> {
   // Browsers without a private file system, or that refuse it, have nothing there.
   const all = await privateFolder(false).catch(() => undefined)
-  for (const end = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+  const end = Date.now() + (options?.timeoutMs ?? removalTimeoutMs)
+  for (; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    options?.signal?.throwIfAborted()
     try {
       await all?.removeEntry(entry, { recursive: true })
       return
