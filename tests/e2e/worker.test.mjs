@@ -247,6 +247,34 @@ test('a database whose worker died, and that another tab has by now, is closed',
   await Promise.all([first.close(), second.close()])
 })
 
+test('after rekey, the worker that follows a dead one opens with the new encryption', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(
+    async (names) => {
+      const [one, two] = [{ passphrase: 'the first secret' }, { passphrase: 'the second secret' }]
+      const changes = [
+        [one, two],
+        [undefined, two],
+        [one, undefined],
+      ]
+      const counts = []
+      for (const [at, [from, to]] of changes.entries()) {
+        const db = await window.open({ name: names[at], encryption: from })
+        await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+        await db.rekey(to ?? null)
+        window.workers[0].terminate()
+        await window.failure(db.run('INSERT INTO t VALUES (2)'))
+        counts.push(await window.failure(db.get('SELECT min(n) AS n FROM t')))
+        await db.close()
+      }
+      return counts
+    },
+    [freshName(), freshName(), freshName()],
+  )
+  assert.deepEqual(seen, Array(3).fill({ resolved: { n: 1 } }))
+  await page.close()
+})
+
 test('a database in memory ends with its worker', inWorker, async () => {
   const page = await context.page()
   const seen = await page.evaluate(async (name) => {

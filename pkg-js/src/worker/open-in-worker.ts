@@ -18,7 +18,7 @@ export async function openInWorker(
   checked: CoreOptions,
   options: OpenOptions,
   client: DatabaseClient,
-  given: Pick<OpenRequest, 'encryption' | 'functions' | 'columnKeys'>,
+  given: Pick<OpenRequest, 'functions' | 'columnKeys'>,
 ): Promise<void> {
   if (typeof Worker !== 'function') {
     throw unsupported('Worker', 'There are no Workers here', "Leave thread out, for 'current'")
@@ -44,6 +44,8 @@ export async function openInWorker(
         checked: again ? { ...checked, onBusy: 'wait' } : checked,
         module,
         ...given,
+        // That of `open`, unless `rekey` has changed it.
+        encryption: client.encryption,
         has: { seed: client.seed !== undefined && !again, fetch: client.fetch !== undefined },
         eventTypes,
       },
