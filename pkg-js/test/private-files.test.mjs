@@ -47,7 +47,7 @@ function privateFileSystem(names) {
   }
   const storage = { getDirectory: async () => folder }
   Object.defineProperty(globalThis, 'navigator', { value: { storage }, configurable: true })
-  return { files, takeOpened: () => opened.splice(0).sort(), breakHandles: () => broken++ }
+  return { files, held, takeOpened: () => opened.splice(0).sort(), breakHandles: () => broken++ }
 }
 
 const segments = (from, to) => Array.from({ length: to - from + 1 }, (_, n) => `journal.${from + n}`)
@@ -95,5 +95,25 @@ test('two calls that find the files closed, or their handles broken, wait for th
     const all = ['about', ...segments(1, 4), 'pack.1']
     assert.deepEqual([seen, system.takeOpened()], [[all, all, all], all])
     system.breakHandles()
+  }
+})
+
+test('an opening in which the files are closed fails, and leaves none of them open', async () => {
+  const system = privateFileSystem([...segments(1, 4), 'pack.1'])
+  const files = new PrivateFiles('shop', { waitMs: 100, moving: true })
+  const all = ['about', ...segments(1, 4), 'pack.1']
+  for (let turns = 0; turns < 25; turns++) {
+    const opening = files.prepare([]).then(
+      () => 'open',
+      (error) => error.name,
+    )
+    for (let turn = 0; turn < turns; turn++) await undefined
+    files.abandon()
+    assert.deepEqual([await opening, [...system.held]], ['InvalidStateError', []], `${turns} turns`)
+    system.takeOpened()
+    await files.prepare([])
+    assert.deepEqual([files.list().sort(), [...system.held].sort()], [all, all])
+    files.close()
+    system.takeOpened()
   }
 })

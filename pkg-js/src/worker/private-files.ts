@@ -40,8 +40,10 @@ export class PrivateFiles implements CoreFiles {
   /** Undefined until the folder was looked for, or made. */
   #folder: FileSystemDirectoryHandle | undefined
   #connected = false
+  /** How often the files were closed. */
+  #closings = 0
   /** The opening of all files that is under way. */
-  #connecting: Promise<void> | undefined
+  #connecting: Promise<number> | undefined
   /** Whether the browser has removed the open files, as it does when the user clears the data of the site. */
   #lost = false
   /** The removals under way. */
@@ -61,31 +63,34 @@ export class PrivateFiles implements CoreFiles {
   }
 
   async prepare(names: string[]): Promise<void> {
+    const begun = this.#closings
     await this.#removed
+    this.#requireOpen(begun)
     // The engine has lost its lock: it must not make other files.
     if (this.#lost) return
-    if (!this.#works()) await this.#connectOnce()
+    const closings = this.#works() ? begun : await this.#connectOnce()
     if (names.length === 0) return
     if (this.#folder === undefined) {
       const all = (await privateFolder(true)) as FileSystemDirectoryHandle
       this.#folder = await all.getDirectoryHandle(folderName(this.#database), { create: true })
     }
-    await this.#openFiles(this.#folder, [...names, aboutFile])
+    await this.#openFiles(this.#folder, [...names, aboutFile], closings)
     for (const name of names) this.#later.delete(name)
   }
 
   /** Two openings side by side would each close files of the other: the first to end would list a part of them as all. */
-  #connectOnce(): Promise<void> {
+  #connectOnce(): Promise<number> {
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined
     })
     return this.#connecting
   }
 
-  /** Opens all files of the folder. */
-  async #connect(): Promise<void> {
+  /** Opens all files of the folder. Returns how often they were closed until then. */
+  async #connect(): Promise<number> {
     for (const name of this.#open.keys()) this.#reopened.add(name)
     this.close()
+    const closings = this.#closings
     this.#folder = undefined
     const all = await privateFolder(false)
     this.#folder = all && (await unlessMissing(all.getDirectoryHandle(folderName(this.#database))))
@@ -95,7 +100,7 @@ export class PrivateFiles implements CoreFiles {
       // An opening that was aborted may have left no such file.
       const later = new Set(opensLater(names).filter((name) => !this.#reopened.has(name)))
       const first = names.filter((name) => !later.has(name))
-      if (names.length > 0) await this.#openFiles(this.#folder, new Set([...first, aboutFile]))
+      if (names.length > 0) await this.#openFiles(this.#folder, new Set([...first, aboutFile]), closings)
       this.#later = later
     } catch (error) {
       if ((error as Error).name !== 'NotFoundError' || this.#moving) throw error
@@ -105,7 +110,9 @@ export class PrivateFiles implements CoreFiles {
       throw error
     }
     if (!this.#moving) await this.#checkPlace()
+    this.#requireOpen(closings)
     this.#connected = true
+    return closings
   }
 
   /** Rejects when IndexedDB has the database: these files would be another one, or are what a move has left. */
@@ -120,23 +127,35 @@ export class PrivateFiles implements CoreFiles {
   }
 
   /** Opens files, or makes them. All at once: each takes the browser two questions of its own to answer. */
-  async #openFiles(folder: FileSystemDirectoryHandle | undefined, names: Iterable<string>): Promise<void> {
+  async #openFiles(
+    folder: FileSystemDirectoryHandle | undefined,
+    names: Iterable<string>,
+    closings: number,
+  ): Promise<void> {
     // After a failure, none is opened later.
-    const opened = await Promise.allSettled([...names].map((name) => this.#openFile(folder, name)))
+    const opened = await Promise.allSettled([...names].map((name) => this.#openFile(folder, name, closings)))
     for (const one of opened) if (one.status === 'rejected') throw one.reason
   }
 
+  /** Rejects what was under way when the files were closed: it would leave files open that nothing closes. */
+  #requireOpen(closings: number): void {
+    if (this.#closings !== closings) throw new DOMException('The files were closed meanwhile', 'InvalidStateError')
+  }
+
   /** Opens a file, or makes it. The browser may hold the handle of a worker that ended for a while. */
-  async #openFile(folder: FileSystemDirectoryHandle | undefined, name: string): Promise<void> {
+  async #openFile(folder: FileSystemDirectoryHandle | undefined, name: string, closings: number): Promise<void> {
     const file = (await folder?.getFileHandle(name, { create: true })) as unknown as {
       createSyncAccessHandle(): Promise<AccessHandle>
     }
     for (let waited = 0, pause = 10; ; waited += pause, pause = Math.min(2 * pause, 500)) {
+      this.#requireOpen(closings)
       // Another call may open it at the same time.
       if (this.#open.has(name)) return
       try {
-        this.#open.set(name, await file.createSyncAccessHandle())
-        return
+        const handle = await file.createSyncAccessHandle()
+        if (this.#closings !== closings) handle.close()
+        else this.#open.set(name, handle)
+        return this.#requireOpen(closings)
       } catch (error) {
         if ((error as Error).name !== 'NoModificationAllowedError' || waited > this.#waitMs) throw error
       }
@@ -249,6 +268,7 @@ export class PrivateFiles implements CoreFiles {
     this.#open.clear()
     this.#later.clear()
     this.#connected = false
+    this.#closings++
   }
 
   abandon(): void {
