@@ -175,6 +175,11 @@ const NEEDS: [&str; 6] = [
     "no such collation sequence",
 ];
 
+/// Returns whether the message is one for a missing function or collation, which the user may have.
+pub fn needs_functions(message: &str) -> bool {
+    ["no such function", "unknown function", "no such collation sequence"].iter().any(|need| mentions(message, need))
+}
+
 /// Returns whether the message is one for missing or forbidden functions, modules or collations.
 pub fn needs_more(message: &str) -> bool {
     NEEDS.iter().any(|need| mentions(message, need))

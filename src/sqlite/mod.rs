@@ -51,7 +51,7 @@ pub use database::copy::FkViolation;
 pub use database::dump::{Sink, plain_or_quoted};
 pub use database::external_file::ExternalFile;
 pub use database::salvage::{Salvaged, TimeLeft, salvage};
-pub use failure::needs_more;
+pub use failure::{needs_functions, needs_more};
 pub use image::{CHUNK_SIZE, Image};
 pub use lacking::lacking;
 pub use page_file::{Batch, BatchPages, PageFile};

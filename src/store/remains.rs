@@ -33,7 +33,7 @@ const EMPTY_BYTES: u64 = 65536;
 /// the log wrote after it, if that is newer than the state that it has. Returns what is missing, and the findings of SQLite's check;
 /// `None` when `found` lacks nothing, or its state stays the best one.
 ///
-/// Fails with the errors of the store.
+/// Fails with `invalid_argument` when a function or collation is missing, and the errors of the store.
 pub(super) async fn use_remains(
     paging: &Paging,
     platform: &Platform,
@@ -72,7 +72,7 @@ pub(super) async fn use_remains(
             found.warnings.clear();
             Ok(Some(missing))
         }
-        Err(error) if error.is(ErrorCode::StorageUnavailable) => Err(error),
+        Err(error) if matches!(error.code, ErrorCode::StorageUnavailable | ErrorCode::InvalidArgument) => Err(error),
         // Not even its schema can be read, or memory or time doesn't suffice.
         _ => Ok(None),
     }

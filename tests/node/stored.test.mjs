@@ -199,6 +199,48 @@ test('on a server only the storage that was asked for is searched', async () => 
   assert.deepEqual(await Promise.all(wrong.map(code)), Array(3).fill('invalid_argument'))
 })
 
+test('without the functions of its tables, a database is not recovered, and nothing of it is lost', async () => {
+  const where = mkdtempSync(path.join(base, 'functions-'))
+  const functions = {
+    collation: { backwards: (one, other) => (one < other ? 1 : one > other ? -1 : 0) },
+    scalar: { half: { deterministic: true, fn: (n) => n / 2 } },
+  }
+  const options = { ...quiet, name: 'functions', path: where, functions }
+  const db = await open(options)
+  await db.exec(
+    `CREATE TABLE t (name TEXT PRIMARY KEY COLLATE backwards, bytes BLOB);
+     CREATE TABLE u (n INTEGER, bytes BLOB); CREATE INDEX halves ON u (half(n))`,
+  )
+  const numbers = Array.from({ length: 200 }, (_, n) => [n])
+  await db.runMany("INSERT INTO t VALUES ('name ' || ?, randomblob(1500))", numbers)
+  await db.runMany('INSERT INTO u VALUES (?, randomblob(1500))', numbers)
+  await db.snapshots.create()
+  await db.close()
+  /** Changes the bytes at these places. */
+  const flip = (file, places) => {
+    const bytes = readFileSync(path.join(where, file))
+    for (const at of places(bytes.length)) bytes[at] ^= 1
+    writeFileSync(path.join(where, file), bytes)
+  }
+  // A chunk of the snapshot, and the log all over.
+  flip('pack.1', (length) => [Math.floor(0.6 * length)])
+  flip('journal.1', (length) => Array.from({ length: Math.floor(length / 50_000) }, (_, n) => 3000 + n * 50_000))
+  const recovering = (given) => recover('functions', { storage: 'file', path: where, functions: given })
+  for (const missing of [undefined, { scalar: functions.scalar }, { collation: functions.collation }]) {
+    const error = await recovering(missing).catch((thrown) => thrown)
+    assert.deepEqual([error.code, error.details], ['invalid_argument', { option: 'functions' }])
+    assert.match(error.message, missing?.collation ? /halves.*half/ : /Table t .*backwards/)
+    assert.match(error.hint, /option functions/)
+  }
+  const report = await recovering(functions)
+  assert.ok(report.changed, report.problems.join('\n'))
+  const again = await open(options)
+  const [{ t, u }] = await again.query('SELECT (SELECT count(*) FROM t) AS t, (SELECT count(*) FROM u) AS u')
+  assert.ok(t > 100 && u > 100, `${t} and ${u} rows`)
+  assert.deepEqual(await again.query("SELECT name FROM sqlite_schema WHERE name = 'halves'"), [{ name: 'halves' }])
+  await again.close()
+})
+
 test('a database that was recovered without rows of its history of migrations opens, and lost nothing from before', async () => {
   const where = mkdtempSync(path.join(base, 'history-'))
   const migrations = [

@@ -51,7 +51,7 @@ export async function recover(
     readonly encryption?: Encryption | undefined
     /**
      * The functions and collations that the schema uses, as for `open`. Without them, indexes, generated columns and checks can't be
-     * verified; `problems` says so.
+     * verified; `problems` says so. Where rows must be copied out of damaged chunks, a missing one is `invalid_argument`.
      */
     readonly functions?: SqlFunctions | FunctionsModule | undefined
     /** The keys of `encrypt` and `decrypt`, as for `open`; needed when the schema uses these functions. */

@@ -5,7 +5,10 @@ use std::{hint::black_box, rc::Rc};
 use super::table_trees::{Rowids, Trees};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Deadline, PageFile, Statement, Step, needs_more, sql::text::quote, tables::TableInfo},
+    sqlite::{
+        Connection, Deadline, PageFile, Statement, Step, needs_functions, needs_more, sql::text::quote,
+        tables::TableInfo,
+    },
     value::Value,
 };
 
@@ -33,7 +36,8 @@ pub struct Salvaged {
 /// The file may be hostile. Each step may take half of the time that is left, so that a table that can't be read to its end
 /// doesn't cost those after it. What wasn't copied in time is missing.
 ///
-/// Fails when nothing of the schema can be read, or the new file can't be written.
+/// Fails when nothing of the schema can be read, or the new file can't be written, and with `invalid_argument` when a
+/// function or collation is missing: what needs it would be lost.
 #[inline(never)]
 pub fn salvage(file: &PageFile, left: &TimeLeft) -> Result<Salvaged> {
     let time_left = left.clone();
@@ -132,7 +136,7 @@ struct Salvage<'c> {
 impl Salvage<'_> {
     /// Does the same with each of several parts, which may each take half of the time that is left. Their failures are missing.
     ///
-    /// Fails with `out_of_memory`.
+    /// Fails with `out_of_memory`, and with `invalid_argument` when a function or collation is missing.
     fn each<T>(
         &mut self,
         parts: &[T],
@@ -148,6 +152,11 @@ impl Salvage<'_> {
             self.limit();
             match work(self, part) {
                 Err((_, error)) if error.is(ErrorCode::OutOfMemory) => return Err(error),
+                Err((what, error)) if needs_functions(&error.message) => {
+                    return Err(Error::invalid(format!("{what}: {}", error.message))
+                        .hint("Pass the option functions, as to open; one that isn't there any more may be any function of that name")
+                        .detail("option", "functions"));
+                }
                 Err((what, error)) => self.missing.push(format!("{what}: {}", reason(&error))),
                 Ok(()) => {}
             }
