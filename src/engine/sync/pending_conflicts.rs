@@ -191,7 +191,7 @@ fn reject_conflict(
     (entry, local): (&UnpushedEntry, Option<&[Value]>),
     (row, error): (Option<&[Value]>, Error),
 ) -> Result<Answered> {
-    if !error.is(ErrorCode::SqliteConstraint) {
+    if !connection.is_violation(&error) {
         return Err(error);
     }
     let missing = row.map(|row| writer.missing_parent(connection, row)).transpose()?.flatten();

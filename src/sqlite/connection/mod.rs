@@ -104,6 +104,12 @@ impl Connection {
         unsafe { ffi::sqlite3_get_autocommit(self.db) == 0 }
     }
 
+    /// Returns whether a statement failed with this error because it violates a constraint, and the transaction is still
+    /// open: a trigger or constraint with ROLLBACK ends it, with all that was written before.
+    pub fn is_violation(&self, error: &Error) -> bool {
+        error.is(ErrorCode::SqliteConstraint) && self.in_transaction()
+    }
+
     /// Returns whether the transaction has foreign key violations that must be resolved before its end.
     pub fn owes_parents(&self) -> bool {
         let (mut owes, mut most) = (0, 0);

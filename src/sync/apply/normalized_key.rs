@@ -78,7 +78,7 @@ impl KeyNormalizer {
         }
         match done {
             Ok(touched) => Ok(Some(touched)),
-            Err(error) if error.is(ErrorCode::SqliteConstraint) && connection.in_transaction() => Ok(None),
+            Err(error) if connection.is_violation(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::writer::{Care, HeldRow, RowWriter};
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     sync::{report::TableReport, schema::plan::Rows},
 };
@@ -18,7 +18,7 @@ impl RowWriter {
                 continue;
             }
             match connection.run(park, &self.unpushed.key_of(row)) {
-                Err(error) if !error.is(ErrorCode::SqliteConstraint) => return Err(error),
+                Err(error) if !connection.is_violation(&error) => return Err(error),
                 _ => {}
             }
         }

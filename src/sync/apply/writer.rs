@@ -101,7 +101,7 @@ impl Pass<'_> {
         }
         match add.finish_with(&rows.values[some[0] * rows.width..(some[0] + MANY) * rows.width]) {
             Ok(_) => Ok(true),
-            Err(error) if error.is(ErrorCode::SqliteConstraint) => Ok(false),
+            Err(error) if self.connection.is_violation(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -267,7 +267,7 @@ impl RowWriter {
             }
             Err(error) => {
                 self.unpushed.parked.replace(parked);
-                let held = held(error)?;
+                let held = held(connection, error)?;
                 if pass.rows.deleted[at] {
                     return self.name_referring(connection, &self.unpushed.key_of(row), held);
                 }
@@ -313,7 +313,7 @@ impl RowWriter {
                     report.inserted += 1;
                     return Ok(WriteOutcome::Applied);
                 }
-                Err(error) => return held(error),
+                Err(error) => return held(connection, error),
             }
         }
         let same = pass.same(row)?;
@@ -329,7 +329,7 @@ impl RowWriter {
         let Some(statement) = statement else { return Ok(WriteOutcome::Applied) };
         match run(statement, row) {
             Ok(_) => *count += 1,
-            Err(error) => return held(error),
+            Err(error) => return held(connection, error),
         }
         Ok(WriteOutcome::Applied)
     }
@@ -351,7 +351,7 @@ impl RowWriter {
                 *(if changes > 0 { &mut report.deleted } else { &mut report.unchanged }) += 1;
                 Ok(WriteOutcome::Applied)
             }
-            Err(error) => self.name_referring(connection, key, held(error)?),
+            Err(error) => self.name_referring(connection, key, held(connection, error)?),
         }
     }
 
@@ -423,6 +423,14 @@ fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<u64> {
 }
 
 /// Returns a violated constraint as a held row, and any other error as an error.
-fn held(error: Error) -> Result<WriteOutcome> {
-    if error.is(ErrorCode::SqliteConstraint) { Ok(WriteOutcome::Held(error.into_parts().message)) } else { Err(error) }
+fn held(connection: &Connection, error: Error) -> Result<WriteOutcome> {
+    if connection.is_violation(&error) {
+        return Ok(WriteOutcome::Held(error.into_parts().message));
+    }
+    Err(match error.is(ErrorCode::SqliteConstraint) {
+        true => {
+            error.hint("A trigger or constraint with ROLLBACK ended the transaction: with ABORT it refuses one row")
+        }
+        false => error,
+    })
 }

@@ -3,7 +3,7 @@
 
 use super::unpushed::Unpushed;
 use crate::{
-    error::{ErrorCode, Result},
+    error::Result,
     sqlite::Connection,
     sync::{
         outbox::{change::UNKNOWN, waiting::forget},
@@ -85,7 +85,7 @@ fn restore(
         });
         match done {
             Ok(()) => restored.push(parent.name),
-            Err(error) if error.is(ErrorCode::SqliteConstraint) => {}
+            Err(error) if connection.is_violation(&error) => {}
             Err(error) => return Err(error),
         }
     }

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, rc::Rc};
 
 use super::job::{Job, JobKind, JobOutcome, RemoteRow};
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     sync::{
         apply::{
@@ -230,7 +230,7 @@ impl PushTarget {
         let write = || unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref());
         match with_parents(connection, write) {
             Ok(()) => unpushed.requeue(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
-            Err(error) if error.is(ErrorCode::SqliteConstraint) => {
+            Err(error) if connection.is_violation(&error) => {
                 // The remote altered the row so that it doesn't fit here: it is staged like a pulled one. Values that it has and
                 // this row lacks are no changes: what was edited since it was sent is all that is left to send.
                 let (local, row) = (local.clone().unwrap_or_default(), row.clone().unwrap_or_default());
@@ -410,7 +410,7 @@ impl PushTarget {
                 Ok(None)
             }
             Ok(_) => Ok(None),
-            Err(error) if error.is(ErrorCode::SqliteConstraint) => Ok(Some(held.error)),
+            Err(error) if connection.is_violation(&error) => Ok(Some(held.error)),
             Err(error) => Err(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::job::RemoteRow;
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     sync::{
         apply::{
@@ -263,7 +263,7 @@ pub fn discard(
     }
     // What was discarded doesn't stay until the remote's row fits.
     match with_parents(connection, || unpushed.undo(connection, &entry, &change.key, local.as_deref())) {
-        Err(error) if !error.is(ErrorCode::SqliteConstraint) => Err(error),
+        Err(error) if !connection.is_violation(&error) => Err(error),
         _ => Ok(()),
     }
 }

@@ -326,6 +326,37 @@ fn pulled_rows_are_not_captured_and_user_triggers_run() {
 }
 
 #[test]
+fn a_row_that_rolls_the_transaction_back_leaves_nothing_of_its_page() {
+    let by_trigger = "CREATE TRIGGER refuse BEFORE INSERT ON items WHEN NEW.name = 'refused' \
+        BEGIN SELECT RAISE(ROLLBACK, 'not this row'); END";
+    let by_index = "CREATE TRIGGER refuse AFTER INSERT ON items WHEN NEW.name = 'refused' \
+        BEGIN INSERT OR ROLLBACK INTO others VALUES (1); END";
+    for (tables, mode) in [(FULL, "{}"), (CURSOR, "{}"), (FULL, r#"{"mode":"replace"}"#)] {
+        for (refusal, refused) in [(by_trigger, 2), (by_trigger, 30), (by_index, 30)] {
+            let mut world =
+                World::new(&format!("{ITEMS}; CREATE TABLE others(n UNIQUE); INSERT INTO others VALUES (1)"), tables);
+            put(&world, 1, "first", &stamp(1));
+            world.pull(mode).unwrap();
+            world.exec(refusal);
+            for id in 2..=40 {
+                put(&world, id, if id == refused { "refused" } else { "new" }, &stamp(id));
+            }
+            for _ in 0..2 {
+                let error = fails(world.pull(mode), ErrorCode::SqliteConstraint);
+                assert!(error.hint.is_some_and(|hint| hint.contains("ROLLBACK")), "{refusal}");
+                assert_eq!(world.rows("SELECT id, name FROM items"), ["1|first"]);
+                assert!(world.outbox().is_empty(), "{:?}", world.outbox());
+            }
+            world.exec("DROP TRIGGER refuse");
+            world.pull(mode).unwrap();
+            assert_eq!(world.rows("SELECT count(*), max(id) FROM items"), ["40|40"]);
+            world.exec("UPDATE items SET name = 'mine' WHERE id = 3");
+            assert_eq!(world.outbox(), ["update items Integer(3) name"]);
+        }
+    }
+}
+
+#[test]
 fn soft_deleted_rows_go() {
     let tables = r#"[{"table":"items","cursor":"updated_at","deleted":"deleted_at"}]"#;
     let mut world = World::new(ITEMS, tables);
