@@ -55,8 +55,12 @@ const linted = {
 // With the classes of the npm package, for the lints.
 const browserTest =
   'cargo test --locked --features npm,sync,opfs --target wasm32-unknown-unknown --test web --test worker'
-// These wait for IndexedDB; compiling takes most of their time.
-const forBrowser = { ...linted, CARGO_PROFILE_DEV_OPT_LEVEL: '0' }
+// These wait for IndexedDB; compiling takes most of their time. SQLite, too: the end-to-end tests have it as .cargo/config.toml says.
+const forBrowser = {
+  ...linted,
+  CARGO_PROFILE_DEV_OPT_LEVEL: '0',
+  CFLAGS_wasm32_unknown_unknown: '-O0 -mbulk-memory -mnontrapping-fptoint -msign-ext',
+}
 const inBrowser = { ...forBrowser, WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
 
 /**

@@ -306,8 +306,8 @@ test('what JavaScript can not hold is out_of_memory, and hundreds of megabytes t
   const result = await inPage(async (name) => {
     const db = await window.open({ name, storage: 'memory' })
     const codes = [
-      await window.failure(() => db.query('SELECT hex(zeroblob(1000000000)) AS s')),
-      await window.failure(() => db.query('SELECT hex(zeroblob(300000000)) AS s')),
+      await window.failure(() => db.query('SELECT hex(zeroblob(500000001)) AS s')),
+      await window.failure(() => db.query('SELECT CAST(zeroblob(540000000) AS TEXT) AS s')),
       await window.failure(() => db.query('SELECT zeroblob(2000000000) AS b')),
     ].map(({ code, details }) => details?.sqliteCode ?? code)
     const { s } = await db.get('SELECT hex(zeroblob(60000000)) AS s')
