@@ -251,7 +251,7 @@ test('a database that was recovered without rows of its history of migrations op
   const file = (name) => path.join(where, name)
   const db = await open(options)
   const ends = []
-  /** Adds rows, each in a millisecond of its own, so that a time tells them apart. */
+  /** Adds rows, each in a millisecond of its own, so that no two have the same time. */
   const add = async (count) => {
     for (let row = 0; row < count; row++) {
       await db.run('INSERT INTO t (bytes) VALUES (randomblob(3000))')

@@ -343,7 +343,7 @@ fn a_row_that_rolls_the_transaction_back_leaves_nothing_of_its_page() {
             }
             for _ in 0..2 {
                 let error = fails(world.pull(mode), ErrorCode::SqliteConstraint);
-                assert!(error.hint.is_some_and(|hint| hint.contains("ROLLBACK")), "{refusal}");
+                assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("ROLLBACK")), "{refusal}");
                 assert_eq!(world.rows("SELECT id, name FROM items"), ["1|first"]);
                 assert!(world.outbox().is_empty(), "{:?}", world.outbox());
             }
