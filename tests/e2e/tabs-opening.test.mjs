@@ -198,3 +198,39 @@ test('a leader that opens the database and is silent for timeoutMs is replaced, 
   assert.equal(await release(), 'follower')
   await close([leader, hidden, visible])
 })
+
+for (const what of ['a migration', 'the seed'])
+  test(`an opening that is cancelled during ${what} leaves the database to the next one`, {
+    only: 'current',
+    because: 'a worker that is terminated releases its locks in any case',
+  }, async () => {
+    const page = await context.page()
+    const found = await page.evaluate(
+      async ([given, what]) => {
+        const stop = new AbortController()
+        let options
+        const begun = new Promise((begin) => {
+          const endless = () => {
+            begin()
+            return new Promise(() => {})
+          }
+          options =
+            what === 'the seed' ? { seed: endless } : { migrations: [{ version: '1', name: 'one', up: endless }] }
+        })
+        const opening = window.failure(() =>
+          window.open({ name: given, tabs: 'shared', signal: stop.signal, ...options }),
+        )
+        await begun
+        stop.abort('enough')
+        const { notOurs } = await opening
+        const next = await window.failure(async () => {
+          const db = await window.open({ name: given })
+          await db.close()
+        })
+        return [notOurs, next]
+      },
+      [freshName(), what],
+    )
+    assert.deepEqual(found, ['enough', { resolved: undefined }])
+    await page.close()
+  })

@@ -35,6 +35,7 @@ export class Server implements SessionHost {
   /** Whether the engine has the current list. */
   #liveClientsReported = true
   #open = false
+  #opening: Promise<void> | undefined
   #becomeOpen!: () => void
   readonly #opened: Promise<void>
 
@@ -77,6 +78,19 @@ export class Server implements SessionHost {
     attached.session.end()
   }
 
+  /**
+   * Ends all sessions, an opening in progress, and the database, where no worker can be terminated. `error` rejects what the engine waits
+   * for, which gets no answer any more. Resolves when the locks are released.
+   */
+  async end(error: unknown): Promise<void> {
+    this.channel.end(error)
+    for (const client of [...this.#attached.keys()]) this.detach(client)
+    this.#session.end()
+    // A failed opening has released its locks.
+    await this.#opening?.catch(() => {})
+    if (this.#open) await this.connection?.close().catch(() => {})
+  }
+
   takeLiveClients(): readonly string[] {
     if (this.#liveClientsReported) return []
     this.#liveClientsReported = true
@@ -87,7 +101,10 @@ export class Server implements SessionHost {
     return {
       ...this.#session.handlers,
       alive: () => {},
-      open: (signal, opening) => this.#openDatabase(opening, signal),
+      open: (signal, opening) => {
+        this.#opening = this.#openDatabase(opening, signal)
+        return this.#opening
+      },
       move: (_, request) => this.#moveDatabase(request),
       attach: (_, client, port) => {
         const receive = this.attach(client, (message, transfer) =>

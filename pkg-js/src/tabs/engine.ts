@@ -52,10 +52,9 @@ export function engineHere(handlers: EngineHandlers, folderOf: FolderOf): Engine
       const receive = server.attach(client, post)
       return { post: receive, end: () => server.detach(client) }
     },
-    end: async (error) => {
-      // There is no worker to terminate, so the engine has to be closed.
-      channel.notify('close', [])
+    end: (error) => {
       channel.end(error)
+      return server.end(error)
     },
   }
 }

@@ -3,7 +3,6 @@ import { isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
-import type { LifecycleEvent } from '../rpc/page-lifecycle.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
 import { deserializeError, serializeError } from '../rpc/serialized-error.js'
 import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
@@ -13,26 +12,16 @@ import { Forwarding } from './forwarding.js'
 import { Leader } from './leader.js'
 import { acquireLock, type HeldLock, namesHeldUnder } from './locks.js'
 import { namesOf } from './messages.js'
+import { OwnEngine } from './own-engine.js'
 import { unreachable } from './pending-calls.js'
 import { type Prover, proverOf } from './prover.js'
-import { EngineLost, ServingEngine } from './serving-engine.js'
+import { EngineLost, type ServingEngine } from './serving-engine.js'
 
-/** How long a leader that closes waits for the transactions of other tabs. */
-const closeWithinMs = 1000
 /** How long a tab that was in the queue waits for the database: the browser may end the former leader's locks one after the other. */
 const leavingMs = 1000
 
 /** Makes the engine of a tab that leads. */
 export type StartEngine = (handlers: EngineHandlers, events: EngineEvents) => Engine
-
-/** The state of a tab while it leads. */
-interface LeaderState {
-  readonly leader: Leader
-  readonly engine: Engine
-  readonly serving: ServingEngine
-  /** Cancels the opening of the engine. */
-  readonly opening: AbortController
-}
 
 /** How an opening of the engine meets another holder; what is missing is as the options say. */
 type Meeting = Partial<Pick<OpenRequest['checked'], 'onBusy' | 'lockTimeoutMs'>>
@@ -58,11 +47,14 @@ export class SharedTab {
   #prover!: Promise<Prover>
   readonly #forwarding = new Forwarding((encryption) => {
     this.#secure(encryption ?? undefined)
-    this.#leaderState?.leader.rekeyed()
+    this.#own?.leader.rekeyed()
   })
   #client: HeldLock | undefined
   #lock: HeldLock | undefined
-  #leaderState: LeaderState | undefined
+  /** This tab's engine, while the tab leads. */
+  #own: OwnEngine | undefined
+  /** Resolves when the engine that was dropped last has ended. */
+  #dropped = Promise.resolve()
   #followerState: { readonly follower: Follower; readonly queue: AbortController } | undefined
   #opened: { resolve(): void; reject(error: unknown): void } | undefined
   /** The id of the database that served this tab last. */
@@ -90,10 +82,7 @@ export class SharedTab {
       new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }),
     )
     this.#stopFollowing()
-    const leaderState = this.#leaderState
-    this.#leaderState = undefined
-    const engine = leaderState === undefined ? Promise.resolve() : this.#releaseEngine(leaderState)
-    engine.then(() => {
+    this.#dropEngine().then(() => {
       this.#lock?.release()
       this.#client?.release()
       this.#markReleased()
@@ -107,9 +96,7 @@ export class SharedTab {
       ...this.#forwarding.handlers,
       open: (_, request) => this.#open(request),
       close: () => this.#close(),
-      page: (_, event: LifecycleEvent) => {
-        if (this.#leaderState?.engine.mayDie) this.#leaderState.engine.channel.notify('page', [event])
-      },
+      page: (_, event) => this.#own?.onPageEvent(event),
       alive: () => {},
       attach: () => {},
       detach: () => {},
@@ -147,10 +134,10 @@ export class SharedTab {
   }
 
   async #close(): Promise<void> {
-    const leaderState = this.#leaderState
+    const own = this.#own
     try {
-      if (leaderState === undefined) await this.#forwarding.pendingCalls.settled()
-      else if (leaderState.serving === this.#forwarding.pendingCalls.serving) await this.#closeEngine(leaderState)
+      if (own === undefined) await this.#forwarding.pendingCalls.settled()
+      else if (own.serving === this.#forwarding.pendingCalls.serving) await own.close()
     } catch (error) {
       // The engine was lost meanwhile: there is nothing left to close.
       if (!(error instanceof EngineLost)) throw error
@@ -272,51 +259,46 @@ export class SharedTab {
     const { name } = this.#request.checked
     const events = {
       failed: (error: unknown) => fail(error),
-      crashed: (cause: unknown) => (this.#leaderState === leaderState ? this.#crashed(lock, cause) : fail(cause)),
+      crashed: (cause: unknown) => (this.#own === own ? this.#crashed(lock, cause) : fail(cause)),
     }
     let fail: (error: unknown) => void = () => {}
     const failed = new Promise<never>((_, reject) => {
       fail = reject
     })
-    const handlers = this.#engineHandlers(() => leaderState.serving)
+    const handlers = this.#engineHandlers(() => own.serving)
     const engine = this.#startEngine(handlers, events)
-    const leaderState: LeaderState = {
+    const leader = new Leader(
+      name,
+      this.#id,
+      () => this.#info,
+      () => this.#prover,
       engine,
-      leader: new Leader(
-        name,
-        this.#id,
-        () => this.#info,
-        () => this.#prover,
-        engine,
-        () => void this.#handOver(),
-      ),
-      serving: new ServingEngine(engine.channel, this.#forwarding.ids, { recordsWrites: engine.mayDie, isOwn: true }),
-      opening: new AbortController(),
-    }
-    this.#leaderState = leaderState
+      () => void this.#handOver(),
+    )
+    const own = new OwnEngine(engine, leader, this.#forwarding.ids)
+    this.#own = own
     const lost = lock.lost.then(() => {
       throw new EngineLost()
     })
     lost.catch(() => {
-      if (this.#leaderState === leaderState) void this.#demote()
+      if (this.#own === own) void this.#demote()
     })
     try {
       const request = await this.#openingFor(meeting)
-      const { signal } = leaderState.opening
-      const opened = Promise.race([engine.channel.ask('open', [request], { signal }), failed, lost])
+      const opened = Promise.race([own.open(request), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
       const settled = opened.catch(() => {})
       navigator.locks.request(namesOf(name).opening, { mode: 'shared' }, () => settled).catch(() => {})
       await opened
     } catch (error) {
-      if (this.#leaderState === leaderState && !this.#ended && !(error instanceof EngineLost))
+      if (this.#own === own && !this.#ended && !(error instanceof EngineLost))
         await this.#notOpened(lock, error, meeting)
       return
     }
-    if (this.#leaderState !== leaderState || this.#ended) return
+    if (this.#own !== own || this.#ended) return
     this.#seeded = true
-    leaderState.leader.serve()
-    this.#serve(leaderState.serving, 'leader')
+    leader.serve()
+    this.#serve(own.serving, 'leader')
   }
 
   async #openingFor(meeting: Meeting): Promise<OpenRequest> {
@@ -345,53 +327,30 @@ export class SharedTab {
     this.#fail(error)
   }
 
-  /** Closes the engine after its running calls and their storing; followers send no new calls. */
-  async #closeEngine({ leader, engine, serving }: LeaderState): Promise<void> {
-    serving.isLeaving = true
-    leader.leave()
-    // Transactions that are still open then are rolled back, so that the closing always ends.
-    const timer = setTimeout(() => leader.end(), closeWithinMs)
-    try {
-      await engine.channel.ask('close', [])
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  async #dropEngine(): Promise<void> {
-    const leaderState = this.#leaderState
-    this.#leaderState = undefined
-    if (leaderState === undefined) return
-    await this.#releaseEngine(leaderState)
-  }
-
-  /** Ends an engine at once. */
-  #releaseEngine({ leader, engine, serving, opening }: LeaderState): Promise<void> {
-    opening.abort()
-    leader.end()
-    serving.end()
-    return engine.end(new EngineLost())
+  /** Ends this tab's engine at once, if there is one. Resolves when it has ended, or the one that was dropped before. */
+  #dropEngine(): Promise<void> {
+    const own = this.#own
+    this.#own = undefined
+    if (own !== undefined) this.#dropped = own.end()
+    return this.#dropped
   }
 
   /** Becomes a follower, after another tab has stolen the lock of this frozen one. The engine settles its own calls first. */
   async #demote(): Promise<void> {
-    const leaderState = this.#leaderState
-    if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
+    const own = this.#own
+    if (own === undefined || own.serving.isLeaving || this.#ended) return
     this.#forwarding.pendingCalls.pause()
-    await Promise.race([
-      this.#closeEngine(leaderState).catch(() => {}),
-      new Promise((resolve) => setTimeout(resolve, 1000)),
-    ])
+    await Promise.race([own.close().catch(() => {}), new Promise((resolve) => setTimeout(resolve, 1000))])
     await this.#stepDown()
   }
 
   /** Hands over to another tab, whose app is newer or which changes the secret: closes the engine, then follows. */
   async #handOver(): Promise<void> {
-    const leaderState = this.#leaderState
-    if (leaderState === undefined || leaderState.serving.isLeaving || this.#ended) return
+    const own = this.#own
+    if (own === undefined || own.serving.isLeaving || this.#ended) return
     this.#forwarding.pendingCalls.pause()
-    await this.#closeEngine(leaderState).catch(() => {})
-    if (this.#leaderState !== leaderState) return
+    await own.close().catch(() => {})
+    if (this.#own !== own) return
     await this.#stepDown()
   }
 
@@ -442,10 +401,10 @@ export class SharedTab {
       if (ids.length > 0) this.channel.notify('event', [{ type, detail: { ids } }])
       return
     }
-    const own = this.#leaderState?.serving === serving ? this.#leaderState : undefined
+    const isOwn = this.#own?.serving === serving
     // A stolen lock doesn't close the database: this tab follows the new leader.
     if (type === 'lock' && detail.state === 'lost') {
-      if (own !== undefined) void this.#demote()
+      if (isOwn) void this.#demote()
       return
     }
     // An engine that this tab closes, or that belongs to another tab, doesn't close the database.
