@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '../../tests/scenarios/run/context.mjs'
+import { TidelockError } from '../src/base/errors.ts'
 import { compareVersions } from '../src/base/versions.ts'
 import { decodeReply, encodeReply } from '../src/rpc/reply.ts'
 import { checkCompatibility, tabInfoOf } from '../src/tabs/compatibility.ts'
@@ -200,6 +201,48 @@ test("a call's own timeout comes before the leader's, however busy the thread wa
   busyFor(40)
   await assert.rejects(call, { code: 'timeout' })
   clearTimeout(before)
+})
+
+test('when a tab closes without an engine, writes that were sent before reject with applied: null', async () => {
+  const pendingCalls = new PendingCalls()
+  const serving = served()
+  await pendingCalls.serve(serving, () => {})
+  const calls = [send('read'), send('write', { writes: true })].map((call) => pendingCalls.call(call))
+  serving.lose()
+  await until(() => pendingCalls.serving === undefined)
+  calls.push(pendingCalls.call(send('later', { writes: true })))
+  pendingCalls.refuse(new TidelockError('closed', 'The database is closed'))
+  const failures = (await Promise.allSettled(calls)).map(({ reason: { code, details } }) => ({ code, details }))
+  assert.deepEqual(failures, [
+    { code: 'closed', details: {} },
+    { code: 'closed', details: { applied: null } },
+    { code: 'closed', details: {} },
+  ])
+})
+
+test('waiting for calls ends when they and the transactions have settled, and when another engine serves', async () => {
+  const pendingCalls = new PendingCalls()
+  const [first, second] = [served(), served()]
+  await pendingCalls.serve(first, () => {})
+  const call = pendingCalls.call(send('a'))
+  let release
+  pendingCalls.include(
+    new Promise((resolve) => {
+      release = resolve
+    }),
+  )
+  first.lose()
+  const other = pendingCalls.settledOrServed()
+  await pendingCalls.serve(second, () => {})
+  await other
+  assert.deepEqual([second.asked.length, pendingCalls.areSettled], [1, false])
+  const settled = pendingCalls.settledOrServed()
+  second.asked[0].answer('done')
+  await call
+  assert.equal(pendingCalls.areSettled, false)
+  release()
+  await settled
+  assert.equal(pendingCalls.areSettled, true)
 })
 
 test('calls reject after their timeout, on abort, when the leader is unreachable, and when refused', async () => {

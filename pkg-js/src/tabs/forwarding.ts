@@ -13,6 +13,8 @@ import { WriteIds, writes } from './write-ids.js'
 interface HeldPermit {
   readonly serving: ServingEngine
   readonly engineId: number
+  /** Notes that this tab holds it no more. */
+  readonly released: () => void
   /** The write id of its commit. */
   writeId?: number
   /** Whether another engine has found the commit applied. */
@@ -49,12 +51,14 @@ export class Forwarding {
   /** Registers a permit of a serving engine; returns the id that this tab's calls use. */
   addPermit(serving: ServingEngine, engineId: number): number {
     const localId = this.ids.next()
-    this.#permits.set(localId, { serving, engineId })
+    const held = new Promise<void>((released) => this.#permits.set(localId, { serving, engineId, released }))
+    this.pendingCalls.include(held)
     return localId
   }
 
   /** Removes a permit that was released. */
   removePermit(permitId: number): void {
+    this.#permits.get(permitId)?.released()
     this.#permits.delete(permitId)
   }
 
@@ -75,7 +79,7 @@ export class Forwarding {
         const held = this.#permits.get(permitId)
         if (held === undefined) return
         if (!held.serving.ended) held.serving.channel.notify('release', [held.engineId])
-        this.#permits.delete(permitId)
+        this.removePermit(permitId)
       },
       begin: (_, permitId, immediate) =>
         this.#underPermit(permitId, ({ serving, engineId }) => serving.channel.ask('begin', [engineId, immediate])),
@@ -84,7 +88,11 @@ export class Forwarding {
         const held = this.#permits.get(permitId)
         if (held !== undefined && !held.serving.ended) held.serving.channel.notify('rollback', [held.engineId, depth])
       },
-      stored: (_, permitId) => this.#stored(permitId),
+      stored: (_, permitId) => {
+        const stored = this.#stored(permitId)
+        this.pendingCalls.include(stored)
+        return stored
+      },
       watch: (_, sql, areas) =>
         this.#repeatable({}, async (serving) => {
           const engineId = await serving.channel.ask('watch', [sql, areas])
@@ -142,7 +150,7 @@ export class Forwarding {
     }
     const late = (localId: number, { channel }: ServingEngine) => {
       channel.notify('release', [this.#permits.get(localId)?.engineId as number])
-      this.#permits.delete(localId)
+      this.removePermit(localId)
     }
     return this.#repeatable({ signal, limit, late }, take)
   }

@@ -13,6 +13,7 @@ export class OwnEngine {
   readonly serving: ServingEngine
   readonly #engine: Engine
   readonly #opening = new AbortController()
+  #closing: Promise<void> | undefined
 
   constructor(engine: Engine, leader: Leader, ids: IdSequence) {
     this.#engine = engine
@@ -30,8 +31,13 @@ export class OwnEngine {
     if (this.#engine.mayDie) this.#engine.channel.notify('page', [event])
   }
 
-  /** Closes the engine after its running calls and their storing; followers send no new ones. */
-  async close(): Promise<void> {
+  /** Closes the engine after its running calls and their storing; followers send no new ones. Rejects with {@link EngineLost} after `end`. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.serving.isLeaving = true
     this.leader.leave()
     // Transactions that are still open then are rolled back, so that the closing always ends.

@@ -1,4 +1,4 @@
-import { isTidelockError, TidelockError } from '../base/errors.js'
+import { errorWith, isTidelockError, TidelockError } from '../base/errors.js'
 import { yieldToEventLoop } from '../base/event-loop.js'
 import { timedOut } from '../base/waiting.js'
 import { Cancelled } from '../rpc/channel.js'
@@ -67,16 +67,38 @@ export class PendingCalls {
     this.#serving = undefined
   }
 
-  /** Rejects all pending and further calls with that error. */
+  /** Rejects all pending and further calls with that error; `details.applied` is null for writes that an engine may have applied. */
   refuse(error: unknown): void {
     this.#refused = error
     this.#serving = undefined
-    for (const pending of [...this.#pending]) pending.fail(error)
+    const unknown = isTidelockError(error) ? errorWith(error, { details: { applied: null } }) : error
+    for (const pending of [...this.#pending]) pending.fail(pending.sent && pending.writes ? unknown : error)
   }
 
-  /** Resolves when all calls made so far have settled. */
-  async settled(): Promise<void> {
-    await Promise.all([...this.#pending].map(({ settled }) => settled))
+  /** Counts a transaction, or what follows it, as a call until the promise settles. */
+  include(during: Promise<unknown>): void {
+    let end = () => {}
+    const settled = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const fail = () => {
+      this.#pending.delete(pending)
+      end()
+    }
+    const pending: PendingCall = { number: ++this.#lastNumber, sent: true, writes: false, settled, fail }
+    this.#pending.add(pending)
+    during.then(fail, fail)
+  }
+
+  /** Whether all calls have settled. */
+  get areSettled(): boolean {
+    return this.#pending.size === 0
+  }
+
+  /** Resolves when all calls made so far have settled, or when another engine serves and the waiting ones are sent. */
+  async settledOrServed(): Promise<void> {
+    const served = new Promise<void>((resume) => this.#waiting.push({ number: Infinity, resume }))
+    await Promise.race([served, Promise.all([...this.#pending].map(({ settled }) => settled))])
   }
 
   /** Rejects all pending calls with `leader_unreachable`. */

@@ -134,15 +134,31 @@ export class SharedTab {
   }
 
   async #close(): Promise<void> {
-    const own = this.#own
     try {
-      if (own === undefined) await this.#forwarding.pendingCalls.settled()
-      else if (own.serving === this.#forwarding.pendingCalls.serving) await own.close()
-    } catch (error) {
-      // The engine was lost meanwhile: there is nothing left to close.
-      if (!(error instanceof EngineLost)) throw error
+      await this.#finishCalls()
     } finally {
       this.end()
+    }
+  }
+
+  /** Finishes the calls made so far with the engine that serves this tab, or with the next one; closes this tab's own. */
+  async #finishCalls(): Promise<void> {
+    const { pendingCalls } = this.#forwarding
+    for (;;) {
+      const own = this.#own
+      if (own !== undefined && own.serving === pendingCalls.serving) {
+        try {
+          return await own.close()
+        } catch (error) {
+          // It has crashed: the next engine answers its calls.
+          if (!(error instanceof EngineLost)) throw error
+        }
+      } else {
+        // An engine that hands over stores everything first.
+        if (own?.serving.isLeaving) await own.close().catch(() => {})
+        if (pendingCalls.areSettled) return
+        await pendingCalls.settledOrServed()
+      }
     }
   }
 
