@@ -155,3 +155,48 @@ test('a follower that closes rolls back a transaction that its caller has not en
   assert.deepEqual(await leader.evaluate(() => window.db.query('SELECT v FROM t')), [])
   await close([leader, page])
 })
+
+for (const [what, end] of Object.entries({
+  closes: ([leader]) =>
+    leader.evaluate(() => {
+      window.closing = window.db.close()
+    }),
+  'hands over': ([, follower]) =>
+    follower.evaluate(() => {
+      window.closing = window.db.rekey({ passphrase: 'two-secret-2' })
+    }),
+}))
+  test(`a leader that ${what} keeps its lock while its own transaction runs`, async () => {
+    const pages = await tabs(2, { encryption: { passphrase: 'one-secret-1' } })
+    await pages[0].evaluate(async () => {
+      await window.db.exec('CREATE TABLE t (v)')
+      await new Promise((begin) => {
+        window.transaction = window.failure(
+          window.db.transaction(async (tx) => {
+            await tx.run('INSERT INTO t VALUES (1)')
+            await new Promise((resolve) => {
+              window.goOn = resolve
+              begin()
+            })
+            await tx.run('INSERT INTO t VALUES (2)')
+          }),
+        )
+      })
+    })
+    await pages[1].evaluate(() => {
+      window.pings = 0
+      const { postMessage } = BroadcastChannel.prototype
+      BroadcastChannel.prototype.postMessage = function (message) {
+        if (message.say === 'ping') window.pings++
+        postMessage.call(this, message)
+      }
+    })
+    await end(pages)
+    // More than it takes to count a silent leader as frozen, after the second in which a leader waits for followers.
+    await pages[1].evaluate(() => window.until(() => window.pings > 6))
+    await pages[0].evaluate(() => window.goOn())
+    assert.deepEqual(await pages[0].evaluate(() => window.transaction), { resolved: undefined })
+    await Promise.all(pages.map((page) => page.evaluate(() => window.closing)))
+    assert.deepEqual(await pages[1].evaluate(() => window.db.query('SELECT v FROM t')), [{ v: 1 }, { v: 2 }])
+    await close(pages)
+  })

@@ -21,6 +21,7 @@ interface AttachedFollower {
   readonly nonce: string
   /** Sends the current step of the handshake, each time that the tab says hello. */
   greet(): void
+  endSession(): void
   end(): void
 }
 
@@ -80,6 +81,11 @@ export class Leader {
       this.#refuse(channel, rekeyed())
       end()
     }
+  }
+
+  /** Rolls back the transactions of all followers, but answers their pings: a follower of a silent leader would steal its lock. */
+  endSessions(): void {
+    for (const { endSession } of this.#followers.values()) endSession()
   }
 
   /** Stops serving: the transactions of all followers are rolled back. */
@@ -148,6 +154,7 @@ export class Leader {
         const proof = await (await prover).prove(contextOf('leader', handshake))
         if (this.#followers.get(id) === attached) post(channel, { term, challenge, nonce, proof })
       },
+      endSession: () => client?.end(),
       end: () => {
         if (this.#followers.get(id) !== attached) return
         this.#followers.delete(id)

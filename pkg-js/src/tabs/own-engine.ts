@@ -41,7 +41,7 @@ export class OwnEngine {
     this.serving.isLeaving = true
     this.leader.leave()
     // Transactions that are still open then are rolled back, so that the closing always ends.
-    const timer = setTimeout(() => this.leader.end(), closeWithinMs)
+    const timer = setTimeout(() => this.leader.endSessions(), closeWithinMs)
     try {
       await this.#engine.channel.ask('close', [])
     } finally {
