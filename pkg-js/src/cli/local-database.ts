@@ -1,11 +1,9 @@
-import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { makeFolder as makeFolderAndThoseAbove } from '../node/make-folder.js'
 import type { Invocation } from './command.js'
-import { CommandError, unusable, usageError } from './errors.js'
+import { unusable, usageError } from './errors.js'
 import { type Database, databases, type Migration, type OpenOptions, open } from './package.js'
-import { readBytes } from './read.js'
+import { readSqliteFile, replaceSqliteFile } from './sqlite-file.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
 export interface LocalDatabase {
@@ -39,8 +37,6 @@ export function stored(where: string): LocalDatabase {
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }
 
-/** The largest file, in bytes: the default of `maxBytes` in `open`. */
-const maxFileBytes = 2 ** 30
 /** How long the SQL of a file or of a remote may run to create a schema. */
 export const schemaTimeoutMs = 10_000
 
@@ -83,12 +79,13 @@ export async function withDatabase<T>(
       `${where} contains no database`,
       ["Pass the folder of a database with storage: 'file'", otherFolder].filter(Boolean).join(', or '),
     )
-  const db = await (kind === 'folder'
+  const file = kind === 'file' ? readSqliteFile(where) : undefined
+  const db = await (file === undefined
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
-    : open({ name, storage: 'memory', seed: bytesIfExists(where), snapshots: false, onWarning, ...options }))
+    : open({ name, storage: 'memory', seed: file.bytes, snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
-    if (write && kind === 'file') writeWhole(where, await db.export())
+    if (write && file !== undefined) replaceSqliteFile(where, await db.export(), file.state)
     return answer
   } finally {
     await db.close()
@@ -127,56 +124,4 @@ export async function withScriptScratch<T>(script: string, work: (db: Database) 
 export function nameOf(where: string): string {
   const base = path.basename(path.resolve(where)).replace(/\.(tidelock|sqlite3?|db)$/i, '')
   return base.slice(0, 128) || 'database'
-}
-
-/**
- * Writes a file atomically, with the permissions of the file that it replaces, or of a new file. The temporary file beside it is private,
- * and its random name, created exclusively, can't be prepared by another user.
- */
-export function writeWhole(file: string, bytes: Uint8Array): void {
-  const beside = `${file}.${randomInt(2 ** 48 - 1)}.new`
-  try {
-    const before = statSync(file, { throwIfNoEntry: false })
-    if (before?.isFile() === false) throw new Error('it is not a regular file')
-    writeFileSync(beside, bytes, { flush: true, flag: 'wx', mode: 0o600 })
-    const { mode } = before ?? { mode: 0o666 & ~process.umask() }
-    chmodSync(beside, mode & 0o777)
-    renameSync(beside, file)
-  } catch (cause) {
-    if (existsSync(beside)) rmSync(beside, { force: true })
-    throw new CommandError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
-      hint: 'Check that its folder exists, is writable and has free space',
-      cause,
-    })
-  }
-}
-
-/** Creates a folder where there is none. Throws `invalid_argument`. */
-export function makeFolder(folder: string): void {
-  try {
-    makeFolderAndThoseAbove(folder)
-  } catch (cause) {
-    throw unusable(`${folder} can't be created as a folder: ${(cause as Error).message}`, 'Choose another folder')
-  }
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    throw unusable(`${folder} is a file, not a folder`, 'Choose another folder')
-}
-
-/** Writes a file that doesn't exist yet. Returns false, and changes nothing, when there is one. */
-export function writeNew(file: string, bytes: Uint8Array): boolean {
-  try {
-    writeFileSync(file, bytes, { flush: true, flag: 'wx', mode: 0o666 })
-    return true
-  } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'EEXIST') return false
-    throw new CommandError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
-      hint: 'Check that its folder exists, is writable and has free space',
-      cause,
-    })
-  }
-}
-
-/** Returns the bytes of a file; undefined when it doesn't exist. */
-export function bytesIfExists(file: string): Uint8Array<ArrayBuffer> | undefined {
-  return existsSync(file) ? readBytes(file, maxFileBytes) : undefined
 }

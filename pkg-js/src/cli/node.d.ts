@@ -10,6 +10,7 @@ declare module 'node:fs' {
   export function chmodSync(path: string, mode: number): void
   export function mkdirSync(path: string, options: { mode: number }): void
   export function existsSync(path: string): boolean
+  export function realpathSync(path: string): string
   export function rmSync(path: string, options: { recursive?: true; force: true }): void
 }
 

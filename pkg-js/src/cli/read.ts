@@ -9,14 +9,29 @@ const maxTextBytes = 64 * 2 ** 20
  * Ctrl-C doesn't work. With `pipes` it may be a pipe, as in `<(command)` of the shell. Throws `invalid_argument`.
  */
 export function readBytes(file: string, maxBytes: number, pipes = false): Uint8Array<ArrayBuffer> {
+  return withOpen(file, pipes, (opened, size) => {
+    if (size > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`)
+    return readUpTo(opened, size, maxBytes)
+  })
+}
+
+/** Reads the first bytes of a regular file, `length` at most. Throws `invalid_argument`. */
+export function readStart(file: string, length: number): Uint8Array<ArrayBuffer> {
+  return withOpen(file, false, (opened) => {
+    const bytes = new Uint8Array(length)
+    return bytes.subarray(0, readSync(opened, bytes, 0, length, 0))
+  })
+}
+
+/** Runs `read` with an open file and its size. Throws `invalid_argument`, with the message of what fails. */
+function withOpen<T>(file: string, pipes: boolean, read: (opened: number, size: number) => T): T {
   try {
     // Opening a pipe would wait for a process that writes into it.
     const opened = openSync(file, constants.O_RDONLY | (pipes ? 0 : (constants.O_NONBLOCK ?? 0)))
     try {
       const found = fstatSync(opened)
       if (!found.isFile() && !(pipes && found.isFIFO())) throw new Error('it is not a regular file')
-      if (found.size > maxBytes) throw new Error(`it has more than ${maxBytes} bytes`)
-      return readUpTo(opened, found.size, maxBytes)
+      return read(opened, found.size)
     } finally {
       closeSync(opened)
     }

@@ -14,7 +14,15 @@ declare module 'node:fs' {
   export function statSync(
     path: string,
     options: { throwIfNoEntry: false },
-  ): (Kind & { readonly size: number; readonly mtimeMs: number; readonly mode: number }) | undefined
+  ):
+    | (Kind & {
+        readonly size: number
+        readonly mtimeMs: number
+        readonly mode: number
+        readonly dev: number
+        readonly ino: number
+      })
+    | undefined
   export function lstatSync(
     path: string,
     options: { throwIfNoEntry: false },

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, usageError } from '../command.js'
-import { makeFolder, writeNew } from '../local-database.js'
 import type { Output } from '../output.js'
+import { makeFolder, writeNew } from '../write.js'
 import { type FrameworkName, frameworkIn, frameworkNames, frameworks, projectIn } from './init-frameworks.js'
 import { databaseModule, envTemplate, firstMigration } from './init-templates.js'
 

@@ -1,9 +1,9 @@
 import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type Invocation, type OptionSpec, usageError } from '../command.js'
-import { makeFolder, writeWhole } from '../local-database.js'
 import { type Migration, migrationsFrom } from '../package.js'
 import { readText } from '../read.js'
+import { makeFolder, writeWhole } from '../write.js'
 
 /** The option for the folder of the migrations. */
 export const folderOption: Readonly<Record<string, OptionSpec>> = {

@@ -1,13 +1,15 @@
-import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, type Invocation, usageError } from '../command.js'
 import { inferSchema } from '../infer.js'
-import { bytesIfExists, makeFolder, nameOf, schemaTimeoutMs, withScriptScratch, writeWhole } from '../local-database.js'
+import { nameOf, schemaTimeoutMs, withScriptScratch } from '../local-database.js'
 import type { Output } from '../output.js'
-import { open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
+import { isTidelockError, open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions, warning } from '../settings.js'
+import { readSqliteFile, replaceSqliteFile, sqliteFileState } from '../sqlite-file.js'
 import { tableNames } from '../table-info.js'
+import { makeFolder, writeWhole } from '../write.js'
 
 /** The result of a pull into a file. */
 interface Pulled {
@@ -74,13 +76,15 @@ export const pull: Command = {
       })
       progress.end()
       const bytes = await db.export()
-      writeWhole(file, bytes)
+      replaceSqliteFile(file, bytes, readText(path.join(work, begunFrom)))
       await db.close()
       rmSync(work, { recursive: true, force: true })
       return { file, bytes: bytes.length, report }
     } catch (error) {
       progress.end()
-      given.output.note('The rows read so far are kept: run the same command again to resume.')
+      // After a change of the file, a pull begins again.
+      if (!isTidelockError(error, 'database_in_use'))
+        given.output.note('The rows read so far are kept: run the same command again to resume.')
       throw error
     } finally {
       await db.close()
@@ -109,7 +113,7 @@ function workFolder(file: string): { readonly work: string; readonly resumes: bo
   if (found !== undefined) {
     // Resume only in a folder of this user, and only when the file didn't change since the pull began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
-    if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return { work, resumes: true }
+    if (isOurs && existsSync(begun) && readText(begun) === sqliteFileState(file)) return { work, resumes: true }
     rmSync(work, { recursive: true, force: true })
   }
   makeFolder(path.dirname(work))
@@ -117,24 +121,19 @@ function workFolder(file: string): { readonly work: string; readonly resumes: bo
   return { work, resumes: false }
 }
 
-function fileState(file: string): string {
-  const found = statSync(file, { throwIfNoEntry: false })
-  return found === undefined ? 'nothing' : `${found.size} bytes of ${found.mtimeMs}`
-}
-
 async function openWork(work: string, file: string, given: Invocation, remote?: Parameters<typeof open>[0]['remote']) {
   const begun = path.join(work, begunFrom)
-  const seed = existsSync(begun) ? undefined : bytesIfExists(file)
+  const found = existsSync(begun) ? undefined : readSqliteFile(file)
   const db = await open({
     name: nameOf(file),
     storage: 'file',
     path: work,
     snapshots: false,
     onWarning: ({ message }) => given.output.warn(message),
-    seed,
+    seed: found?.bytes,
     remote,
   })
-  writeWhole(begun, new TextEncoder().encode(fileState(file)))
+  if (found !== undefined) writeWhole(begun, new TextEncoder().encode(found.state))
   return db
 }
 

@@ -1,10 +1,10 @@
 import path from 'node:path'
 import type { Command } from '../command.js'
-import { makeFolder, writeWhole } from '../local-database.js'
 import type { Output } from '../output.js'
 import { schemaFromRemote } from '../package.js'
 import { readText } from '../read.js'
 import { endpoint, names, remoteOptions, warning } from '../settings.js'
+import { makeFolder, writeWhole } from '../write.js'
 import { newVersion, sqlFiles } from './migrate-files.js'
 
 interface PulledSchema {

@@ -1,9 +1,10 @@
 import { type Command, type Invocation, usageError } from '../command.js'
-import { stored, withDatabase, withScratch, withScriptScratch, writeWhole } from '../local-database.js'
+import { stored, withDatabase, withScratch, withScriptScratch } from '../local-database.js'
 import { type Output, visible } from '../output.js'
 import { type Database, isTidelockError } from '../package.js'
 import { readText } from '../read.js'
 import { type ColumnInfo, columnsOf, tableNames } from '../table-info.js'
+import { writeWhole } from '../write.js'
 import { folderOption, readMigrations } from './migrate-files.js'
 
 export const types: Command = {

@@ -1,0 +1,172 @@
+// What the command line does with `.sqlite` files that other programs use, or left without closing them.
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { cli, runCommand } from './command-line.mjs'
+
+const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-files-'))
+after(() => rmSync(base, { recursive: true, force: true }))
+
+let folders = 0
+/** Makes a folder with two migrations, the first of which can be reverted. */
+function folder() {
+  const made = path.join(base, `work ${++folders}`)
+  mkdirSync(path.join(made, 'migrations'), { recursive: true })
+  writeFileSync(path.join(made, 'migrations/0001_extra.up.sql'), 'CREATE TABLE extra (id INTEGER PRIMARY KEY);\n')
+  writeFileSync(path.join(made, 'migrations/0001_extra.down.sql'), 'DROP TABLE extra;\n')
+  return made
+}
+
+const run = (cwd, line, options) => runCommand(line.split(' '), { cwd, ...options })
+
+/** Runs a query in SQLite's own shell, which reads the file independently of tidelock. */
+const sqlite3 = (cwd, sql) => execFileSync('sqlite3', ['app.sqlite', sql], { cwd, encoding: 'utf8' }).trim()
+
+/** Runs SQL in a process of SQLite's shell that ends without closing the file. */
+const killed = (cwd, ...lines) => {
+  const input = [...lines, '.shell kill -9 $PPID'].join('\n')
+  assert.equal(spawnSync('sqlite3', ['app.sqlite'], { cwd, input }).signal, 'SIGKILL')
+}
+
+/** All commands that read or write a file. */
+const commands = [
+  'inspect app.sqlite',
+  'inspect app.sqlite --web',
+  'verify app.sqlite',
+  'types app.sqlite',
+  'push app.sqlite --tables z --url http://127.0.0.1:1',
+  'push app.sqlite --tables z --new --url http://127.0.0.1:1',
+  'pull --tables z --url http://127.0.0.1:1',
+  'migrate status app.sqlite',
+  'migrate run app.sqlite',
+  'migrate run app.sqlite --dry-run',
+  'migrate run app.sqlite --create',
+  'migrate revert app.sqlite',
+]
+const env = { SUPABASE_SECRET_KEY: 'the-key-of-this-project' }
+
+const rows = `CREATE TABLE z (x, y);
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000) INSERT INTO z SELECT i, printf('%0300d', i) FROM n;`
+const left = {
+  'a write-ahead log with commits': {
+    ending: '-wal',
+    sql: ['PRAGMA journal_mode = WAL;', rows, 'PRAGMA wal_checkpoint(TRUNCATE);', "UPDATE z SET y = 'changed';"],
+    changed: 2000,
+  },
+  'a rollback journal of an interrupted transaction': {
+    ending: '-journal',
+    sql: ['PRAGMA cache_size = 5;', rows, 'BEGIN;', "UPDATE z SET y = 'changed';", 'DELETE FROM z WHERE x % 3 = 0;'],
+    changed: 0,
+  },
+}
+for (const [what, { ending, sql, changed }] of Object.entries(left)) {
+  test(`no command uses a file beside ${what}`, async () => {
+    const cwd = folder()
+    killed(cwd, ...sql)
+    const files = ['app.sqlite', `app.sqlite${ending}`]
+    const bytes = () => files.map((file) => readFileSync(path.join(cwd, file)))
+    const before = bytes()
+    for (const line of commands) {
+      const { code, out, err } = await run(cwd, line, { env, timeout: 20_000 })
+      assert.deepEqual([code, out], [1, ''], `${line}: ${err}`)
+      assert.match(
+        err,
+        /^error: app\.sqlite is in use, or was not closed: .* \(database_in_use\)\nhint: .*wal_checkpoint/,
+        line,
+      )
+      assert.ok(err.includes(`its ${ending} file has changes`), err)
+    }
+    assert.deepEqual(bytes(), before)
+    assert.deepEqual(
+      readdirSync(cwd).filter((name) => !files.includes(name) && !name.endsWith('-shm')),
+      ['migrations'],
+    )
+    // The hint is right.
+    sqlite3(cwd, 'PRAGMA wal_checkpoint(TRUNCATE)')
+    assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0)
+    assert.equal(
+      sqlite3(cwd, "SELECT count(*), sum(y = 'changed') FROM z; SELECT count(*) FROM extra; PRAGMA integrity_check"),
+      `2000|${changed}\n0\nok`,
+    )
+  })
+
+  test(`no command makes a new file beside ${what}`, async () => {
+    const cwd = folder()
+    killed(cwd, ...sql)
+    rmSync(path.join(cwd, 'app.sqlite'))
+    for (const line of ['migrate run app.sqlite --create', 'pull --tables z --url http://127.0.0.1:1']) {
+      const { code, err } = await run(cwd, line, { env })
+      assert.equal(code, 1)
+      assert.match(err, /has changes of a file that does not exist \(database_in_use\)\nhint: /, line)
+    }
+    assert.equal(existsSync(path.join(cwd, 'app.sqlite')), false)
+  })
+}
+
+test('a log or a journal without changes is no obstacle', async () => {
+  for (const [mode, ...more] of [['TRUNCATE'], ['PERSIST'], ['WAL', 'PRAGMA wal_checkpoint(TRUNCATE);']]) {
+    const cwd = folder()
+    killed(cwd, `PRAGMA journal_mode = ${mode};`, 'CREATE TABLE z (x);', ...more)
+    assert.ok(
+      readdirSync(cwd).some((file) => /-(wal|journal)$/.test(file)),
+      mode,
+    )
+    assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0, mode)
+    assert.equal(sqlite3(cwd, 'SELECT count(*) FROM extra; PRAGMA integrity_check'), '0\nok', mode)
+  }
+  // A log whose first frame has other salts than its header has no frames that count.
+  const cwd = folder()
+  killed(cwd, 'PRAGMA journal_mode = WAL;', 'CREATE TABLE z (x);')
+  const log = path.join(cwd, 'app.sqlite-wal')
+  const bytes = readFileSync(log)
+  bytes[40] ^= 1
+  sqlite3(cwd, 'PRAGMA wal_checkpoint(TRUNCATE)')
+  writeFileSync(log, bytes)
+  assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0)
+  assert.equal(sqlite3(cwd, 'SELECT count(*) FROM extra; PRAGMA integrity_check'), '0\nok')
+})
+
+test('a file in which another program writes stays as it is', async () => {
+  const cwd = folder()
+  sqlite3(cwd, 'CREATE TABLE z (x); INSERT INTO z VALUES (1)')
+  const input = `BEGIN IMMEDIATE; INSERT INTO z VALUES (2);
+.shell "${process.execPath}" "${cli}" migrate run app.sqlite 2> refusal
+COMMIT; INSERT INTO z VALUES (3);`
+  execFileSync('sqlite3', ['app.sqlite'], { cwd, input, stdio: 'pipe' })
+  assert.match(readFileSync(path.join(cwd, 'refusal'), 'utf8'), /\(database_in_use\)/)
+  assert.equal(sqlite3(cwd, 'SELECT group_concat(x) FROM z'), '1,2,3')
+})
+
+for (const [what, sql] of [
+  ['changes', 'INSERT INTO z VALUES (2)'],
+  ['begins to change', 'PRAGMA journal_mode = WAL; INSERT INTO z VALUES (2); .shell kill -9 $PPID'],
+]) {
+  test(`a file that another program ${what} meanwhile is not replaced`, async () => {
+    const cwd = folder()
+    sqlite3(cwd, 'CREATE TABLE z (x); INSERT INTO z VALUES (1)')
+    // The last step before the file is replaced.
+    const preload = path.join(cwd, 'preload.mjs')
+    writeFileSync(
+      preload,
+      `import fs from 'node:fs'
+      import { spawnSync } from 'node:child_process'
+      import { syncBuiltinESMExports } from 'node:module'
+      const { chmodSync } = fs
+      fs.chmodSync = (...given) => {
+        spawnSync('sqlite3', ['app.sqlite'], { input: ${JSON.stringify(sql.replaceAll('; ', ';\n'))} })
+        chmodSync(...given)
+      }
+      syncBuiltinESMExports()`,
+    )
+    const env = { NODE_OPTIONS: `--import=${pathToFileURL(preload)}` }
+    const { code, err } = await run(cwd, 'migrate run app.sqlite', { env })
+    assert.equal(code, 1)
+    assert.match(err, /^error: .*app\.sqlite.* \(database_in_use\)\nhint: /)
+    assert.equal(sqlite3(cwd, 'SELECT group_concat(x) FROM z; SELECT name FROM sqlite_schema'), '1,2\nz')
+    assert.deepEqual(readdirSync(cwd).toSorted(), ['app.sqlite', 'migrations', 'preload.mjs'])
+  })
+}
