@@ -170,3 +170,26 @@ for (const [what, sql] of [
     assert.deepEqual(readdirSync(cwd).toSorted(), ['app.sqlite', 'migrations', 'preload.mjs'])
   })
 }
+
+test('a file with a migration that the folder lacks is refused with its version, as a database folder is', async () => {
+  const cwd = folder()
+  writeFileSync(path.join(cwd, 'migrations/0002_more.sql'), 'CREATE TABLE more (x);\n')
+  assert.equal((await run(cwd, 'migrate run app.sqlite --create')).code, 0)
+  mkdirSync(path.join(cwd, 'none'))
+  mkdirSync(path.join(cwd, 'older'))
+  writeFileSync(path.join(cwd, 'older/0001_extra.sql'), 'CREATE TABLE extra (id INTEGER PRIMARY KEY);\n')
+  mkdirSync(path.join(cwd, 'newer'))
+  writeFileSync(path.join(cwd, 'newer/0002_more.sql'), 'CREATE TABLE more (x);\n')
+  for (const [line, code, version] of [
+    ['migrate run app.sqlite --dir none', 'schema_too_new', '0002'],
+    ['migrate run app.sqlite --dir older', 'schema_too_new', '0002'],
+    ['migrate revert app.sqlite --dir older', 'schema_too_new', '0002'],
+    ['migrate run app.sqlite --dir newer', 'migration_missing', '0001'],
+  ]) {
+    const { code: ended, err } = await run(cwd, `${line} --json`)
+    const { error } = JSON.parse(err)
+    assert.deepEqual([ended, error.code, error.details.version], [1, code, version], line)
+    assert.match(error.message, new RegExp(`migration ${version} `, 'i'), line)
+    assert.match(error.hint, /--dir$/, line)
+  }
+})

@@ -1,13 +1,15 @@
 import { type Command, type Invocation, type OptionSpec, table, usageError } from '../command.js'
 import { databaseIn, withDatabase, withScratch } from '../local-database.js'
 import type { Output } from '../output.js'
-import type {
-  Database,
-  GeneratedMigration,
-  LintFinding,
-  MigrationReport,
-  MigrationRunOptions,
-  MigrationStatus,
+import {
+  type Database,
+  type GeneratedMigration,
+  isTidelockError,
+  type LintFinding,
+  type MigrationReport,
+  type MigrationRunOptions,
+  type MigrationStatus,
+  TidelockError,
 } from '../package.js'
 import { readText } from '../read.js'
 import { byTable } from '../settings.js'
@@ -158,7 +160,7 @@ async function copyHistory(db: Database, applied: readonly MigrationStatus[]): P
 }
 
 /** Opens the database with the migrations of the folder; opening applies none of them. */
-function withHistory<T>(
+async function withHistory<T>(
   given: Invocation,
   command: string,
   access: { readonly write?: boolean; readonly mayBeNew?: boolean },
@@ -167,7 +169,17 @@ function withHistory<T>(
   const where = databaseIn(given, given.positionals[0], command)
   const migrations = readMigrations(given)
   const write = access.write === true && !given.flag('dry-run')
-  return withDatabase(where, given, { ...access, migrations, migrate: false, write }, work)
+  try {
+    return await withDatabase(where, given, { ...access, migrations, migrate: false, write }, work)
+  } catch (error) {
+    // The seed of a file whose newest migration isn't supplied; one of a newer format is refused here again.
+    if (!isTidelockError(error, 'snapshot_incompatible') || where.kind === 'folder') throw error
+    const newest = (await withDatabase(where, given, {}, (db) => db.migrations.status())).at(-1)
+    if (newest === undefined) throw error
+    const { version, name } = newest
+    const message = `${where.path} stands at migration ${version} (${name}), which the folder of the migrations lacks`
+    throw new TidelockError('schema_too_new', message, { details: { version } })
+  }
 }
 
 function limitsOf(given: Invocation): MigrationRunOptions {
