@@ -1,7 +1,17 @@
 // What the command line does with `.sqlite` files that other programs use, or left without closing them.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
@@ -192,4 +202,20 @@ test('a file with a migration that the folder lacks is refused with its version,
     assert.match(error.message, new RegExp(`migration ${version} `, 'i'), line)
     assert.match(error.hint, /--dir$/, line)
   }
+})
+
+test('a link to a file stays a link, and the file is written', async () => {
+  const cwd = folder()
+  mkdirSync(path.join(cwd, 'data'))
+  assert.equal((await run(cwd, 'migrate run data/real.sqlite --create')).code, 0)
+  symlinkSync('data/real.sqlite', path.join(cwd, 'app.sqlite'))
+  writeFileSync(path.join(cwd, 'migrations/0002_more.sql'), 'CREATE TABLE more (x);\n')
+  assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0)
+  assert.ok(lstatSync(path.join(cwd, 'app.sqlite')).isSymbolicLink())
+  assert.match((await run(cwd, 'migrate status data/real.sqlite')).out, /^applied +0002/m)
+  assert.deepEqual(readdirSync(path.join(cwd, 'data')), ['real.sqlite'])
+  // SQLite has the log beside the file, not beside the link.
+  killed(cwd, 'PRAGMA journal_mode = WAL;', 'INSERT INTO more VALUES (1);')
+  assert.ok(existsSync(path.join(cwd, 'data/real.sqlite-wal')))
+  assert.match((await run(cwd, 'inspect app.sqlite')).err, /its -wal file has changes \(database_in_use\)/)
 })
