@@ -22,6 +22,7 @@ const schema = `
   );
   CREATE TABLE seats (event INTEGER NOT NULL, row TEXT NOT NULL, PRIMARY KEY (event, row)) WITHOUT ROWID;
   CREATE VIEW titles AS SELECT title FROM events;
+  CREATE VIEW details AS SELECT id, seats, other, poster FROM events;
 `
 writeFileSync(path.join(cwd, 'schema.sql'), schema)
 const written = (...options) => {
@@ -66,6 +67,7 @@ test('rows, inserts and updates have the types of what the database gives and ta
     const newer = (event: Tables['events']): [string | null, Json | number | null, Uint8Array | null] =>
       [event.code, event.meta, event.packed]
     const title: Tables['titles']['title'] = 'a'
+    const details: Tables['details'][] = [{ id: 1, seats: 5, other: 'text', poster: null }, { id: 1, seats: 5, other: 2, poster: new Uint8Array(1) }]
     // @ts-expect-error: a title must be given
     const none: Inserts['events'] = { starts: '' }
     // @ts-expect-error: generated
@@ -74,7 +76,7 @@ test('rows, inserts and updates have the types of what the database gives and ta
     const view: Inserts['titles'] = {}
     // @ts-expect-error: not null
     const cleared: Updates['events'] = { title: null }
-    export { least, whole, key, update, row, newer, title, none, generated, view, cleared }
+    export { least, whole, key, update, row, newer, title, details, none, generated, view, cleared }
   `)
   const db = await open({ name: 'types', storage: 'memory' })
   await db.exec(schema)

@@ -63,7 +63,12 @@ async function typesOf(db: Database, given: Invocation): Promise<string> {
   for (const table of tables) columns.set(table, await columnsOf(db, table))
   for (const view of await tableNames(db, 'view')) {
     try {
-      columns.set(view, await columnsOf(db, view))
+      const found = await columnsOf(db, view)
+      // SQLite gives a view's column the type BLOB also where it may hold any kind of value.
+      columns.set(
+        view,
+        found.map((column) => (column.type === 'BLOB' ? { ...column, type: '' } : column)),
+      )
     } catch (error) {
       // Such as one of a table that doesn't exist any more.
       if (!isTidelockError(error, 'sqlite_error')) throw error
