@@ -350,6 +350,23 @@ test('migrations: new, status, run, revert', async () => {
   assert.equal(sqlite3(file, 'SELECT n FROM before'), '7')
 })
 
+test('migrate new keeps the letters and digits of any script', async () => {
+  const cwd = folder()
+  for (const [name, expected] of [
+    ['ü 😀', 'ü'],
+    ['Größe ❤️ ändern!', 'größe_ändern'],
+    ['добавить заказы', 'добавить_заказы'],
+    ['नोट्स', 'नोट्स'],
+    ['u\u0308 2', 'ü_2'],
+  ]) {
+    const { files } = await json(cwd, ['migrate', 'new', name])
+    assert.equal(path.basename(files[0]).replace(/^\d{14}_/, ''), `${expected}.up.sql`)
+  }
+  assert.equal((await run(cwd, ['migrate', 'lint'])).code, 0)
+  const { code, err } = await run(cwd, ['migrate', 'new', '❤️ 😀'])
+  assert.deepEqual([code, /has no letters or digits/.test(err)], [2, true])
+})
+
 test('types leaves out a view that can not be read, with a warning', async () => {
   const cwd = folder()
   sqlite3(

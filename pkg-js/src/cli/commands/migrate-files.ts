@@ -30,15 +30,14 @@ export function sqlFiles(folder: string): string[] {
 /** Writes the up and the down file of a new migration, and returns their paths. Never overwrites a migration. */
 export function writeMigration(given: Invocation, name: string, up: string, down: string): string[] {
   const folder = given.value('dir') ?? 'migrations'
-  const plain = name
-    .trim()
+  const words = name
+    .normalize()
     .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-    .replace(/^_+|_+$/g, '')
-  if (plain === '')
+    .match(/[\p{L}\p{N}][\p{L}\p{M}\p{N}]*/gu)
+  if (words === null)
     throw usageError(`'${name}' has no letters or digits for the name of a migration`, 'Use letters and digits')
   makeFolder(folder)
-  const base = path.join(folder, `${newVersion(folder)}_${plain}`)
+  const base = path.join(folder, `${newVersion(folder)}_${words.join('_')}`)
   const files = [
     [`${base}.up.sql`, up],
     [`${base}.down.sql`, down],
