@@ -12,10 +12,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { open } from '../../pkg-js/dist/index.js'
+import { fakeRemote } from '../../pkg-js/dist/integrations/testing/index.js'
 import { cli, runCommand } from './command-line.mjs'
 
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-files-'))
@@ -181,6 +185,27 @@ for (const [what, sql] of [
   })
 }
 
+test('a file that another program changes during a pull is not replaced', async () => {
+  const cwd = folder()
+  const todos = { columns: { id: 'text', title: 'text' }, rows: [{ id: 'a', title: 'x' }] }
+  sqlite3(cwd, 'CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT)')
+  let changes = 1
+  const change = () => changes-- > 0 && sqlite3(cwd, "INSERT INTO todos VALUES ('b', 'theirs')")
+  const server = await serve(fakeRemote({ tables: { todos } }), change)
+  const line = `pull --tables todos --url http://127.0.0.1:${server.address().port}`
+  try {
+    const { code, err } = await run(cwd, line, { env })
+    assert.equal(code, 1)
+    assert.match(err, /^error: Another program changed app\.sqlite meanwhile \(database_in_use\)\nhint: [^\n]*\n$/)
+    assert.equal(sqlite3(cwd, 'SELECT id FROM todos ORDER BY id'), 'b')
+    // The next pull begins with the file as it is then.
+    assert.equal((await run(cwd, line, { env })).code, 0)
+    assert.equal(sqlite3(cwd, 'SELECT id FROM todos ORDER BY id'), 'a\nb')
+  } finally {
+    server.close()
+  }
+})
+
 test('a file with a migration that the folder lacks is refused with its version, as a database folder is', async () => {
   const cwd = folder()
   writeFileSync(path.join(cwd, 'migrations/0002_more.sql'), 'CREATE TABLE more (x);\n')
@@ -218,4 +243,87 @@ test('a link to a file stays a link, and the file is written', async () => {
   killed(cwd, 'PRAGMA journal_mode = WAL;', 'INSERT INTO more VALUES (1);')
   assert.ok(existsSync(path.join(cwd, 'data/real.sqlite-wal')))
   assert.match((await run(cwd, 'inspect app.sqlite')).err, /its -wal file has changes \(database_in_use\)/)
+})
+
+/** Serves a remote over HTTP. `meanwhile` runs before each answer. */
+async function serve(remote, meanwhile = () => {}) {
+  const server = createServer(async (request, response) => {
+    meanwhile()
+    const body = request.method === 'GET' ? undefined : await text(request)
+    const answer = await remote.fetch(remote.url + request.url, {
+      method: request.method,
+      headers: request.headers,
+      body,
+    })
+    response.writeHead(answer.status, Object.fromEntries(answer.headers))
+    response.end(await answer.text())
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return server
+}
+
+test('the unpushed changes of a file and its user stay, whatever writes the file', async () => {
+  const cwd = folder()
+  const remote = fakeRemote({
+    tables: {
+      todos: { columns: { id: 'text', title: 'text' }, rows: [{ id: 'a', title: 'x' }] },
+      others: { columns: { id: 'text' }, rows: [] },
+    },
+  })
+  const server = await serve(remote)
+  const migrations = [1, 2].map((n) => ({
+    version: `000${n}`,
+    name: `t${n}`,
+    up: `CREATE TABLE ${n === 1 ? 'todos' : 'others'} (id TEXT PRIMARY KEY, title TEXT);`,
+  }))
+  for (const { version, name, up } of migrations) writeFileSync(path.join(cwd, `migrations/${version}_${name}.sql`), up)
+  rmSync(path.join(cwd, 'migrations/0001_extra.up.sql'))
+  rmSync(path.join(cwd, 'migrations/0001_extra.down.sql'))
+  const { url, key, fetch } = remote
+  const db = await open({
+    name: 'a',
+    storage: 'memory',
+    migrations: migrations.slice(0, 1),
+    remote: { url, key, fetch, tables: ['todos'] },
+  })
+  await db.sync.run()
+  await db.run("INSERT INTO todos VALUES ('mine', 'unpushed')")
+  await db.run("UPDATE todos SET title = 'changed' WHERE id = 'a'")
+  await db.run("INSERT INTO tidelock_sync VALUES ('user', 'someone')")
+  writeFileSync(path.join(cwd, 'app.sqlite'), await db.export())
+  await db.close()
+  const outbox = () =>
+    sqlite3(cwd, "SELECT key, op, base FROM tidelock_outbox; SELECT value FROM tidelock_sync WHERE name = 'user'")
+  const before = outbox()
+  const shown = async () => JSON.parse((await run(cwd, 'inspect app.sqlite --json')).out).sync
+  assert.deepEqual(await shown(), { pending: 2, rejected: 0 })
+  assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0)
+  assert.equal(outbox(), before)
+  const there = `--url http://127.0.0.1:${server.address().port}`
+  try {
+    for (const line of [
+      `push app.sqlite --tables others --new ${there}`,
+      `pull --tables todos ${there}`,
+      `push app.sqlite --tables todos --new ${there}`,
+    ]) {
+      const { code, err } = await run(cwd, line, { env })
+      assert.equal(code, 0, err)
+      assert.ok(before.startsWith(outbox()), line)
+      assert.deepEqual(await shown(), { pending: 2, rejected: 0 })
+    }
+  } finally {
+    server.close()
+  }
+  // A restore of the file has them.
+  const restored = await open({ name: 'b', storage: 'memory', migrations })
+  const { id } = await restored.snapshots.import(readFileSync(path.join(cwd, 'app.sqlite')))
+  await restored.snapshots.restore(id)
+  assert.deepEqual(
+    (await restored.sync.rejected()).map(({ key, reason }) => [key.id, reason]),
+    [
+      ['mine', 'restored'],
+      ['a', 'restored'],
+    ],
+  )
+  await restored.close()
 })

@@ -82,13 +82,36 @@ export async function withDatabase<T>(
   const file = kind === 'file' ? readSqliteFile(where) : undefined
   const db = await (file === undefined
     ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
-    : open({ name, storage: 'memory', seed: file.bytes, snapshots: false, onWarning, ...options }))
+    : openContents(file.bytes, { name, storage: 'memory', snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
     if (write && file !== undefined) replaceSqliteFile(where, await db.export(), file.state)
     return answer
   } finally {
     await db.close()
+  }
+}
+
+/**
+ * Opens a new database with the contents of a file, if there is one. Keeps its unpushed changes, which a seed drops, as those of a restored
+ * snapshot: none is sent until it is retried. Keeps its user, too, unless the user of the remote may be another one.
+ */
+export async function openContents(
+  bytes: Uint8Array<ArrayBuffer> | undefined,
+  options: OpenOptions,
+  keepsUser = options.remote === undefined,
+): Promise<Database> {
+  const db = await open({ ...options, seed: bytes })
+  try {
+    const synced = await db.get("SELECT 1 FROM sqlite_schema WHERE name = 'tidelock_outbox'")
+    if (bytes === undefined || synced === undefined) return db
+    const { id } = await db.snapshots.import(bytes)
+    await db.snapshots.restore(id, { force: true })
+    if (!keepsUser) await db.run("DELETE FROM tidelock_sync WHERE name = 'user'")
+    return db
+  } catch (error) {
+    await db.close()
+    throw error
   }
 }
 

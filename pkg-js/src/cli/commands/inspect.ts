@@ -78,7 +78,8 @@ export const inspect: Command = {
   run: async (given) => {
     const where = given.positionals[0] as string
     if (given.flag('web')) return inspectInBrowser(given, where)
-    return withDatabase(stored(where), given, {}, async (db): Promise<Inspected> => {
+    const database = stored(where)
+    return withDatabase(database, given, {}, async (db): Promise<Inspected> => {
       const tables: Inspected['tables'][number][] = []
       const deadline = Date.now() + countTimeoutMs
       for (const name of await tableNames(db)) {
@@ -101,6 +102,9 @@ export const inspect: Command = {
           [type],
         )
       const { migrations } = await db.health()
+      const [pending, rejected] = [await db.sync.pending(), await db.sync.rejected()]
+      // Of a file, those that were pending: see openContents.
+      const held = rejected.filter(({ reason }) => database.kind === 'file' && reason === 'restored')
       return {
         bytes: size?.bytes ?? 0,
         tables,
@@ -108,7 +112,7 @@ export const inspect: Command = {
         indexes: await withSql('index'),
         triggers: await withSql('trigger'),
         migration: migrations.current,
-        sync: { pending: (await db.sync.pending()).length, rejected: (await db.sync.rejected()).length },
+        sync: { pending: pending.length + held.length, rejected: rejected.length - held.length },
       }
     })
   },

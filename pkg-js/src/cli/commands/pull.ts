@@ -2,9 +2,9 @@ import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, type Invocation, usageError } from '../command.js'
 import { inferSchema } from '../infer.js'
-import { nameOf, schemaTimeoutMs, withScriptScratch } from '../local-database.js'
+import { nameOf, openContents, schemaTimeoutMs, withScriptScratch } from '../local-database.js'
 import type { Output } from '../output.js'
-import { isTidelockError, open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
+import { isTidelockError, type open, type PullReport, schemaFromRemote, type TableSync } from '../package.js'
 import { readText } from '../read.js'
 import { byTable, type Endpoint, endpoint, names, remoteOptions, warning } from '../settings.js'
 import { readSqliteFile, replaceSqliteFile, sqliteFileState } from '../sqlite-file.js'
@@ -124,15 +124,15 @@ function workFolder(file: string): { readonly work: string; readonly resumes: bo
 async function openWork(work: string, file: string, given: Invocation, remote?: Parameters<typeof open>[0]['remote']) {
   const begun = path.join(work, begunFrom)
   const found = existsSync(begun) ? undefined : readSqliteFile(file)
-  const db = await open({
+  const options = {
     name: nameOf(file),
-    storage: 'file',
+    storage: 'file' as const,
     path: work,
-    snapshots: false,
-    onWarning: ({ message }) => given.output.warn(message),
-    seed: found?.bytes,
+    snapshots: false as const,
+    onWarning: ({ message }: { message: string }) => given.output.warn(message),
     remote,
-  })
+  }
+  const db = await openContents(found?.bytes, options, false)
   if (found !== undefined) writeWhole(begun, new TextEncoder().encode(found.state))
   return db
 }

@@ -20,7 +20,7 @@ export const push: Command = {
     ...remoteOptions,
     tables: { value: 'A,B', about: 'the tables to push' },
     new: {
-      about: "also rows that the remote doesn't have. A .sqlite file has no list of changes, so it can send only these",
+      about: "also rows that the remote doesn't have. A .sqlite file can send only these: the changes in it may be outdated",
     },
   },
   examples: [
