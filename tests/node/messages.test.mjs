@@ -1,6 +1,6 @@
 // Every message of the command line, as a user reads it.
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -48,6 +48,9 @@ test('the command line', async () => {
     const changed = await open({ name: 'changed', storage: 'memory', migrations: old })
     writeFileSync(path.join(base, 'changed.sqlite'), await changed.export())
     await changed.close()
+    mkdirSync(path.join(base, 'none'))
+    copyFileSync(path.join(base, 'made.sqlite'), path.join(base, 'left.sqlite'))
+    for (const file of ['left', 'lost']) writeFileSync(path.join(base, `${file}.sqlite-journal`), 'a transaction')
     // Each pull has its own file: a pull would resume an interrupted one of the same file.
     let files = 0
     const pull = (args, env = 'full.env', out = `${++files}.sqlite`) => ['pull', ...args, '--out', out, '--env', env]
@@ -62,6 +65,8 @@ test('the command line', async () => {
       'a database that is needed': ['snapshot', 'restore', '1'],
       'a database that is given twice': ['migrate', 'status', 'made.sqlite', '--db', 'made.sqlite'],
       'a file that is not there': ['inspect', 'nowhere.sqlite'],
+      'a file that was not closed': ['inspect', 'left.sqlite'],
+      'a journal of a file that is not there': ['migrate', 'run', 'lost.sqlite', '--create'],
       'a file that is none': ['verify', 'text.sqlite'],
       'an environment that is not there': pull(['--tables', 't'], 'nowhere.env'),
       'no remote': ['pull', '--tables', 't', '--out', 'x.sqlite'],
@@ -80,6 +85,7 @@ test('the command line', async () => {
       [interrupted]: pull(['--tables', 't', '--schema', 'schema.sql'], 'there.env'),
       'a file in a folder that is not there': ['types', 'made.sqlite', '--out', 'nowhere/types.ts'],
       'a migration that was changed': ['migrate', 'run', 'changed.sqlite'],
+      'a migration that the folder lacks': ['migrate', 'run', 'changed.sqlite', '--dir', 'none'],
       'a framework that is not known': ['init', '--framework', 'angular'],
       'a time that is none': ['snapshot', 'restore', 'made.sqlite', '--at', 'yesterday'],
       'steps that are none': ['migrate', 'revert', '--db', 'made.sqlite', '--steps', 'two'],
