@@ -252,4 +252,11 @@ export const mutants = [
     instead: 'Vec::<Sent>::new()',
     breaks: 'a new row that was deleted before the server made it comes back',
   },
+  {
+    name: 'a-page-without-its-transaction-goes-on',
+    file: 'src/sqlite/connection/mod.rs',
+    text: 'error.is(ErrorCode::SqliteConstraint) && self.in_transaction()',
+    instead: 'error.is(ErrorCode::SqliteConstraint)',
+    breaks: 'after a row that rolled the transaction back, the rows of its page are written one by one, and count as local changes',
+  },
 ]
