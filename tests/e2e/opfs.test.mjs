@@ -230,7 +230,7 @@ test(
     const code = await other.evaluate(async () => {
       window.stolen = true
       const { code } = await window.deleting
-      // Pause: it tries once in 100 ms.
+      // biome-ignore lint/plugin: it tried once in 100 ms
       await new Promise((resolve) => setTimeout(resolve, 300))
       return code
     })

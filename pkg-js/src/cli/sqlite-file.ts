@@ -29,7 +29,8 @@ export function readSqliteFile(file: string): SqliteFile {
 
 /** Replaces a `.sqlite` file, or makes it, if it still has the state in which it was read. Throws as {@link readSqliteFile}, having changed nothing. */
 export function replaceSqliteFile(file: string, bytes: Uint8Array, state: string): void {
-  writeWhole(file, bytes, () => requireState(file, state))
+  // Other outputs replace a link: what it leads to may not be meant. This file was read through the link.
+  writeWhole(existsSync(file) ? realpathSync(file) : file, bytes, () => requireState(file, state))
 }
 
 function requireState(file: string, state: string): void {

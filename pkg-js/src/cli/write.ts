@@ -1,24 +1,22 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { makeFolder as makeFolderAndThoseAbove } from '../node/make-folder.js'
 import { CommandError, unusable } from './errors.js'
 
 /**
- * Writes a file atomically, with the permissions of the file that it replaces, or of a new file; where a link leads, not over the link. The
- * temporary file beside it is private, and its random name, created exclusively, can't be prepared by another user. `check` runs last, and
- * may throw a `CommandError`.
+ * Writes a file atomically, with the permissions of the file that it replaces, or of a new file. The temporary file beside it is private,
+ * and its random name, created exclusively, can't be prepared by another user. `check` runs last, and may throw a `CommandError`.
  */
 export function writeWhole(file: string, bytes: Uint8Array, check?: () => void): void {
-  const real = existsSync(file) ? realpathSync(file) : file
-  const beside = `${real}.${randomInt(2 ** 48 - 1)}.new`
+  const beside = `${file}.${randomInt(2 ** 48 - 1)}.new`
   try {
-    const before = statSync(real, { throwIfNoEntry: false })
+    const before = statSync(file, { throwIfNoEntry: false })
     if (before?.isFile() === false) throw new Error('it is not a regular file')
     writeFileSync(beside, bytes, { flush: true, flag: 'wx', mode: 0o600 })
     const { mode } = before ?? { mode: 0o666 & ~process.umask() }
     chmodSync(beside, mode & 0o777)
     check?.()
-    renameSync(beside, real)
+    renameSync(beside, file)
   } catch (cause) {
     if (existsSync(beside)) rmSync(beside, { force: true })
     if (cause instanceof CommandError) throw cause

@@ -20,7 +20,8 @@ export const push: Command = {
     ...remoteOptions,
     tables: { value: 'A,B', about: 'the tables to push' },
     new: {
-      about: "also rows that the remote doesn't have. A .sqlite file can send only these: the changes in it may be outdated",
+      about:
+        "also rows that the remote doesn't have. A .sqlite file can send only these: the changes in it may be outdated",
     },
   },
   examples: [
