@@ -55,9 +55,10 @@ impl Sweep {
             vec![info.rowid_name().unwrap_or("rowid").to_owned()]
         };
         let value = quote(column);
-        // SQLite's functions also read other texts as times: '30' as a Julian day, '10:00' as one of the year 2000, and '2026-02-30'.
+        // SQLite's functions also read other texts as times: '30' as a Julian day, '10:00' as one of the year 2000, and '2026-02-30'. They
+        // read a text until its first NUL.
         let expired = format!(
-            "CASE typeof({value}) WHEN 'text' THEN date({day}) = {day} AND julianday({value}) <= ?1 WHEN 'integer' THEN {ms} WHEN 'real' THEN {ms} END",
+            "CASE typeof({value}) WHEN 'text' THEN instr({value}, char(0)) = 0 AND date({day}) = {day} AND julianday({value}) <= ?1 WHEN 'integer' THEN {ms} WHEN 'real' THEN {ms} END",
             day = format!("substr({value}, 1, 10)"),
             ms = format!("CASE WHEN {value} > -1e11 AND {value} < 1e11 THEN {value} * 1000.0 ELSE {value} END <= ?2")
         );
