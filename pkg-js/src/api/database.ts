@@ -12,6 +12,7 @@ import {
   optional,
 } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
+import { invalid } from '../base/errors.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
 import type { Health, MaintenanceReport, PlanRow } from '../base/generated-types.js'
 import {
@@ -454,7 +455,14 @@ export class Database extends Events implements AsyncDisposable {
    */
   async rotateKey(options?: CallOptions): Promise<void> {
     checkCall('rotateKey', options)
-    await this.#connection.cancellable(options, (core, cancel) => core.rotateKey(cancel))
+    await this.#connection.cancellable(options, async (core, cancel) => {
+      // The engine stores nothing of a database in memory, and doesn't know its secret.
+      if (this.#options.storage === 'memory' && this.#owner.encryption === undefined)
+        throw invalid('The database is not encrypted: it has no key to rotate', {
+          hint: 'rekey(encryption) encrypts it',
+        })
+      await core.rotateKey(cancel)
+    })
   }
 
   /** Returns the state of the database: storage, lock, snapshots, migrations, sync, queries. Never rejects, not even once it is closed. */
