@@ -27,6 +27,9 @@ const SHOWN: usize = 200;
 const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: leave BEGIN and COMMIT out, or give it \
                                transaction: false, as VACUUM needs it";
 
+const ROLLED_BACK: &str =
+    "ON CONFLICT ROLLBACK and RAISE(ROLLBACK) undo the whole migration: use ABORT there, or don't catch the error";
+
 /// A migration in progress. Dropping it undoes its effects.
 pub struct Attempt<'c> {
     connection: &'c Connection,
@@ -200,12 +203,12 @@ impl<'c> Attempt<'c> {
 
     fn complete(&self, at: Timestamp, execution_ms: i64) -> Result<()> {
         if self.connection.in_transaction() != self.migration.transaction {
-            let message = if self.migration.transaction {
-                "the script ended the transaction that it runs in"
+            // No statement may end the transaction, so its own error did, which a function has caught.
+            let (message, hint) = if self.migration.transaction {
+                ("an error rolled back its transaction, and the function caught the error", ROLLED_BACK)
             } else {
-                "the script left a transaction open"
+                ("the script left a transaction open", "End each transaction that it begins")
             };
-            let hint = if self.migration.transaction { ONE_TRANSACTION } else { "End each transaction that it begins" };
             return Err(Error::invalid(message).hint(hint));
         }
         let record = |connection: &Connection| {

@@ -46,6 +46,23 @@ export default {
     assert.deepEqual((await db.health()).migrations, { current: '10', pending: 0, modified: 0 })
   },
 
+  'a function that catches an error which rolled back its migration is named as the cause, and nothing of it stays':
+    async (t) => {
+      const fails = `CREATE TRIGGER stops BEFORE INSERT ON t1 BEGIN SELECT raise(ROLLBACK, 'no'); END`
+      const up = async (tx) => {
+        await tx.exec('CREATE TABLE t2 (n)')
+        await tx.run('INSERT INTO t1 VALUES (1)').catch(() => {})
+      }
+      const db = await t.memory({ migrations: [table('1'), table('2', { up })], migrate: false })
+      await db.migrations.run({ to: '1' })
+      await db.exec(fails)
+      const { code, message, hint } = await t.failure(db.migrations.run())
+      assert.equal(code, 'migration_failed')
+      assert.match(message, /rolled back its transaction, and the function caught the error/)
+      assert.match(hint, /RAISE\(ROLLBACK\)/)
+      assert.equal(await tables(db), 't1')
+    },
+
   'with dev: true, a history that does not fit resets the database, after a snapshot': async (t) => {
     const seed = await t.memory()
     await seed.exec('CREATE TABLE seeded (n); INSERT INTO seeded VALUES (7)')
