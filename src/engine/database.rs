@@ -8,7 +8,12 @@ use std::{
 
 use super::{
     ChangeEvent, Event, LiveEvent,
-    connection::mutex::{Mutex, MutexGuard, MutexPermit, closed},
+    connection::{
+        limits::CallLimits,
+        mutex::{Mutex, MutexGuard, MutexPermit, closed},
+        signal::Signal,
+    },
+    environment::until_stored,
     migrations::driver::Migrations,
     options::{OpenOptions, StorageKind},
     storage::{flush::Flusher, snapshots::Snapshots},
@@ -52,6 +57,8 @@ pub trait Callbacks {
 #[derive(Clone)]
 pub struct Database {
     pub(super) inner: Rc<Inner>,
+    /// Those of the calls through this handle.
+    pub(super) limits: CallLimits,
 }
 
 /// The state that the parts of an open database share.
@@ -251,6 +258,27 @@ impl Inner {
 }
 
 impl Database {
+    pub(super) fn of(inner: Rc<Inner>) -> Self {
+        Self { inner, limits: CallLimits::default() }
+    }
+
+    /// Returns a handle for one call that begins now, whose statements are interrupted after so many milliseconds, and which
+    /// can be cancelled until its commit.
+    pub fn limited(&self, timeout_ms: Option<f64>, cancelled: Option<Rc<Signal>>) -> Self {
+        let ends_ms = timeout_ms.map(|ms| self.inner.ports.platform.clock.monotonic_ms() + ms);
+        Self { limits: CallLimits { ends_ms, cancelled }, ..self.clone() }
+    }
+
+    /// Returns the limits of the calls through this handle.
+    pub fn limits(&self) -> &CallLimits {
+        &self.limits
+    }
+
+    /// Makes a change within the limits, and waits until it is stored.
+    pub(super) async fn until_stored<T>(&self, change: LocalFuture<'_, Result<T>>) -> Result<T> {
+        until_stored(&*self.inner, &self.limits, change).await
+    }
+
     /// Returns the options of the opening.
     pub fn options(&self) -> &OpenOptions {
         &self.inner.options

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::connection::mutex::MutexGuard;
+use super::connection::{limits::CallLimits, mutex::MutexGuard};
 use crate::{error::Result, ports::LocalFuture, sqlite::Connection};
 
 /// The services of a database that both drivers need.
@@ -19,4 +19,18 @@ pub trait Environment {
 
     /// Resolves when all commits so far are as durable as the option `durability` promises.
     fn stored(&self) -> LocalFuture<'static, Result<()>>;
+}
+
+/// Makes a change within the limits, and waits until it is stored, which nothing ends: it is made by then.
+///
+/// A failed change may have commits, too, as a run of migrations has. Its error has priority over one of the storage.
+pub async fn until_stored<T>(
+    host: &dyn Environment,
+    limits: &CallLimits,
+    change: LocalFuture<'_, Result<T>>,
+) -> Result<T> {
+    let changed = limits.until_commit(async { Ok(change.await) }).await?;
+    let stored = host.stored().await;
+    let value = changed?;
+    stored.map(|()| value)
 }

@@ -4,7 +4,7 @@
 //!
 //! | room | subject |
 //! |---|---|
-//! | `connection` | the connection's mutex; loading of full-text search |
+//! | `connection` | the connection's mutex; the limits of calls; loading of full-text search |
 //! | `storage` | flushes of committed pages to the log; snapshots |
 //! | `options` | the options of `open` |
 //! | `environment` | the services of the database that the drivers of migrations and sync need |
@@ -45,7 +45,7 @@ mod typescript;
 
 pub use contents::{import::ImportOptions, replacement::Replacement};
 pub use database::{Callbacks, Database};
-pub use environment::Environment;
+pub use environment::{Environment, until_stored};
 pub use event::{ChangeEvent, CloseReason, EngineCloseEvent, Event, FlushEvent, LiveEvent, LockChange, LockEvent};
 pub use folders::{StoredDatabase, delete, stored, while_closed};
 pub use moving::move_storage;

@@ -310,7 +310,7 @@ fn assemble(
         ports,
         callbacks,
     };
-    Ok(Database { inner: Rc::new(inner) })
+    Ok(Database::of(Rc::new(inner)))
 }
 
 impl Inner {

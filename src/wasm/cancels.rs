@@ -3,24 +3,20 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    pin::pin,
+    rc::Rc,
 };
-
-use futures_channel::oneshot;
-use futures_util::future::{Either, select};
 
 use crate::{
     collections::Map,
-    error::{Error, ErrorCode, Result},
+    engine::connection::{limits::CallLimits, signal::Signal},
+    error::Result,
 };
 
 /// The ids that were created and not dropped.
 #[derive(Default)]
 pub(super) struct Cancels {
     last: Cell<u32>,
-    /// The senders of running calls. `None`: the call was cancelled before it began, for example while the part with
-    /// its code was loading.
-    calls: RefCell<Map<u32, Option<oneshot::Sender<()>>>>,
+    calls: RefCell<Map<u32, Rc<Signal>>>,
 }
 
 impl Cancels {
@@ -30,13 +26,9 @@ impl Cancels {
         self.last.get()
     }
 
-    /// Cancels the call with this id, also if it begins later.
+    /// Cancels the call with this id, also if it begins later, for example because the part with its code is loading.
     pub fn cancel(&self, id: u32) {
-        let mut calls = self.calls.borrow_mut();
-        match calls.remove(&id) {
-            Some(Some(sender)) => drop(sender.send(())),
-            _ => drop(calls.insert(id, None)),
-        }
+        self.signal_of(id).notify();
     }
 
     /// Removes the id of a call that has ended.
@@ -44,22 +36,23 @@ impl Cancels {
         self.calls.borrow_mut().remove(&id);
     }
 
-    /// Runs a call that can be cancelled by `id` (0: it can't). Cancelling drops the future where it waits. Its steps
-    /// on the database are synchronous, so they are never interrupted.
+    /// Returns what is notified when the call with this id is cancelled; `None` for 0: it can't be.
+    pub fn of(&self, id: u32) -> Option<Rc<Signal>> {
+        (id != 0).then(|| self.signal_of(id))
+    }
+
+    /// Runs a call that can be cancelled by `id` while it waits.
     pub async fn watch<T>(&self, id: u32, call: impl Future<Output = Result<T>>) -> Result<T> {
-        if id == 0 {
-            return call.await;
+        CallLimits { ends_ms: None, cancelled: self.of(id) }.until_commit(call).await
+    }
+
+    fn signal_of(&self, id: u32) -> Rc<Signal> {
+        let mut calls = self.calls.borrow_mut();
+        if let Some(signal) = calls.get(&id) {
+            return signal.clone();
         }
-        // JavaScript rejects with the reason of its signal instead of this error.
-        let error = || Error::new(ErrorCode::Timeout, "The call was cancelled");
-        if self.calls.borrow_mut().remove(&id).is_some() {
-            return Err(error());
-        }
-        let (sender, cancelled) = oneshot::channel();
-        self.calls.borrow_mut().insert(id, Some(sender));
-        match select(pin!(call), cancelled).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => Err(error()),
-        }
+        let signal = Rc::<Signal>::default();
+        calls.insert(id, signal.clone());
+        signal
     }
 }

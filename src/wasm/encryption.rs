@@ -44,7 +44,7 @@ fn vault(encryption: &JsValue) -> Result<Vault> {
 #[wasm_bindgen]
 impl Core {
     /// Encrypts with another secret from now on, `{ passphrase }` or `{ key }`; null makes the database plain. `cancel` is an
-    /// id of `newCancel`, or 0: it cancels the call while it waits for its turn.
+    /// id of `newCancel`, or 0: it cancels the call while it waits.
     pub fn rekey(&self, encryption: &JsValue, cancel: u32) -> Promise {
         let (database, cancels) = (self.database.clone(), self.cancels.clone());
         let vault = (!encryption.is_null()).then(|| vault(encryption)).transpose();
@@ -59,10 +59,10 @@ impl Core {
     /// the next call or opening continues.
     #[wasm_bindgen(js_name = rotateKey)]
     pub fn rotate_key(&self, cancel: u32) -> Promise {
-        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        let database = self.database.limited(None, self.cancels.of(cancel));
         done(async move {
             database.begin_rotation().await?;
-            let copied = cancels.watch(cancel, database.copy_ahead()).await;
+            let copied = database.limits().until_commit(database.copy_ahead()).await;
             database.end_rotation(copied).await
         })
     }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
-use super::{buffers::Buffers, cancels::Cancels, promise::done};
+use super::{buffers::Buffers, cancels::Cancels, options::Fields, promise::done};
 use crate::{
     engine::{Database, Replacement},
     error::Result,
@@ -63,6 +63,13 @@ impl Core {
 }
 
 impl Core {
+    /// Returns the database for a call with these limits: `{ timeoutMs?, cancel? }`. `cancel` is an id of `newCancel`; it is
+    /// honoured until the commit.
+    pub(super) fn limited(&self, limits: &JsValue) -> Database {
+        let limits = Fields(limits);
+        self.database.limited(limits.any_number("timeoutMs"), self.cancels.of(limits.cancel()))
+    }
+
     /// Replaces the contents with those that `preparing` resolves with, which `cancel` cancels.
     pub(super) fn replacing(&self, cancel: u32, preparing: LocalFuture<'static, Result<Replacement>>) -> Promise {
         let (database, cancels) = (self.database.clone(), self.cancels.clone());

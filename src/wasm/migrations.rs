@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{
     files::image_of,
     handle::Core,
-    options::{self, Fields},
+    options,
     promise::{answer, done},
 };
 
@@ -19,50 +19,50 @@ impl Core {
         answer(async move { database.migrations_status().await })
     }
 
-    /// Applies pending migrations: `{ to?, steps?, dryRun? }`.
+    /// Applies pending migrations: `{ to?, steps?, dryRun?, atomic?, timeoutMs?, cancel? }`.
     #[wasm_bindgen(js_name = migrationsRun)]
     pub fn migrations_run(&self, options: &JsValue) -> Promise {
         self.migrate(options, false)
     }
 
-    /// Reverts applied migrations: `{ to?, steps?, dryRun? }`.
+    /// Reverts applied migrations: the same.
     #[wasm_bindgen(js_name = migrationsRevert)]
     pub fn migrations_revert(&self, options: &JsValue) -> Promise {
         self.migrate(options, true)
     }
 
-    /// Marks migrations as applied up to a version.
+    /// Marks migrations as applied up to a version. `limits` here and below: `{ timeoutMs?, cancel? }`.
     #[wasm_bindgen(js_name = migrationsBaseline)]
-    pub fn migrations_baseline(&self, version: String) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_baseline(&self, version: String, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         answer(async move { database.migrations_baseline(&version).await })
     }
 
     /// Reverts the newest migration and applies it again → the report.
     #[wasm_bindgen(js_name = migrationsRedo)]
-    pub fn migrations_redo(&self) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_redo(&self, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         answer(async move { database.migrations_redo().await })
     }
 
     /// Removes a version from the history.
     #[wasm_bindgen(js_name = migrationsForget)]
-    pub fn migrations_forget(&self, version: String) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_forget(&self, version: String, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         done(async move { database.migrations_forget(&version).await })
     }
 
     /// Drops all objects and runs all migrations → the report.
     #[wasm_bindgen(js_name = migrationsReset)]
-    pub fn migrations_reset(&self) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_reset(&self, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         answer(async move { database.migrations_reset().await })
     }
 
     /// Drops all objects.
     #[wasm_bindgen(js_name = migrationsDrop)]
-    pub fn migrations_drop(&self) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_drop(&self, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         done(async move { database.migrations_drop().await })
     }
 
@@ -86,8 +86,8 @@ impl Core {
 
     /// Changes the schema to the given one → `{ sql, destructive }`.
     #[wasm_bindgen(js_name = migrationsSync)]
-    pub fn migrations_sync(&self, sql: String) -> Promise {
-        let database = self.database.clone();
+    pub fn migrations_sync(&self, sql: String, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         answer(async move { database.migrations_sync(&sql).await })
     }
 
@@ -101,11 +101,9 @@ impl Core {
 
 impl Core {
     fn migrate(&self, options: &JsValue, revert: bool) -> Promise {
-        let (run, cancel) = (options::run(options), Fields(options).cancel());
-        let (database, cancels) = (self.database.clone(), self.cancels.clone());
-        let running = async move {
+        let (run, database) = (options::run(options), self.limited(options));
+        answer(async move {
             if revert { database.migrations_revert(run).await } else { database.migrations_run(run).await }
-        };
-        answer(async move { cancels.watch(cancel, running).await })
+        })
     }
 }

@@ -92,24 +92,24 @@ impl Core {
         answer(async move { database.sync_ready().await })
     }
 
-    /// Requeues a rejected change.
+    /// Requeues a rejected change. `limits` here and below: `{ timeoutMs?, cancel? }`.
     #[wasm_bindgen(js_name = syncRetry)]
-    pub fn sync_retry(&self, id: &str) -> Promise {
-        let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
+    pub fn sync_retry(&self, id: &str, limits: &JsValue) -> Promise {
+        let (database, id) = (self.limited(limits), id.parse().unwrap_or_default());
         answer(async move { database.sync_retry(id).await })
     }
 
     /// Discards a change and takes the remote's row.
     #[wasm_bindgen(js_name = syncDiscard)]
-    pub fn sync_discard(&self, id: &str) -> Promise {
-        let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
+    pub fn sync_discard(&self, id: &str, limits: &JsValue) -> Promise {
+        let (database, id) = (self.limited(limits), id.parse().unwrap_or_default());
         answer(async move { database.sync_discard(id).await })
     }
 
     /// Queues the rows of a table that the remote doesn't have → their number.
     #[wasm_bindgen(js_name = syncEnqueue)]
-    pub fn sync_enqueue(&self, table: String) -> Promise {
-        let database = self.database.clone();
+    pub fn sync_enqueue(&self, table: String, limits: &JsValue) -> Promise {
+        let database = self.limited(limits);
         answer(async move { database.sync_enqueue(&table).await })
     }
 

@@ -10,12 +10,16 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        connection::mutex::{Mutex, MutexGuard, MutexPermit},
+        connection::{
+            limits::CallLimits,
+            mutex::{Mutex, MutexGuard, MutexPermit},
+        },
         migrations::{
             driver::Migrations,
             host::{MigrationEvent, MigrationsHost},
             options::RunOptions,
         },
+        until_stored,
     },
     error::Detail,
     health::MigrationsHealth as Summary,
@@ -154,12 +158,16 @@ impl Bench {
 
     fn run(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
-        self.sim.run(async move { migrations.run(&*host, options).await })
+        self.sim.run(async move {
+            until_stored(&*host, &CallLimits::default(), Box::pin(migrations.run(&*host, options))).await
+        })
     }
 
     fn revert(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
-        self.sim.run(async move { migrations.revert(&*host, options).await })
+        self.sim.run(async move {
+            until_stored(&*host, &CallLimits::default(), Box::pin(migrations.revert(&*host, options))).await
+        })
     }
 
     fn states(&mut self, migrations: &Rc<Migrations>) -> Vec<(String, MigrationState)> {
@@ -311,7 +319,7 @@ fn reverts_to_a_version_and_runs_again() {
     assert_eq!(versions(&bench.run(&migrations, to("2")).unwrap().applied), ["2"]);
 
     let (host, again) = (bench.host.clone(), migrations.clone());
-    let redone = bench.sim.run(async move { again.redo(&*host).await }).unwrap();
+    let redone = bench.sim.run(async move { again.redo(&*host, None).await }).unwrap();
     assert_eq!((versions(&redone.reverted), versions(&redone.applied)), (vec!["2"], vec!["2"]));
 }
 

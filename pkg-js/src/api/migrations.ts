@@ -9,7 +9,8 @@ import type {
   SchemaScript,
 } from '../base/generated-types.js'
 import type { CallOptions } from '../base/values.js'
-import { type Connection, withCancel } from '../engine/connection.js'
+import type { Connection } from '../engine/connection.js'
+import type { Core, CoreLimits } from '../engine/core.js'
 import type { Tx } from './transaction.js'
 
 /** One step in the schema's history. */
@@ -106,29 +107,29 @@ export class Migrations {
    */
   async run(options?: MigrationRunOptions): Promise<MigrationReport> {
     const checked = checkRun('migrations.run', options, ['atomic'])
-    return this.#connection.cancellable(options, (core, cancel) => core.migrationsRun(withCancel(checked, cancel)))
+    return this.#change(options, (core, limits) => core.migrationsRun({ ...checked, ...limits }))
   }
 
   /** Runs `down` of the newest applied migrations. Rejects with `migration_irreversible`, before anything runs, when one has no `down`. */
   async revert(options?: Omit<MigrationRunOptions, 'atomic'>): Promise<MigrationReport> {
     const checked = checkRun('migrations.revert', options, [])
-    return this.#connection.cancellable(options, (core, cancel) => core.migrationsRevert(withCancel(checked, cancel)))
+    return this.#change(options, (core, limits) => core.migrationsRevert({ ...checked, ...limits }))
   }
 
   /** Marks all migrations up to `version` as applied without running them: for a database whose tables exist already. */
   async baseline(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.baseline', options)
-    await this.#connection.cancellable(options, (core) => core.migrationsBaseline(version))
+    await this.#change(options, (core, limits) => core.migrationsBaseline(version, limits))
   }
 
   /**
-   * Reverts the newest applied migration and applies it again; when applying fails, it stays reverted. Rejects with
+   * Reverts the newest applied migration and applies it again; when applying fails or ends early, it stays reverted. Rejects with
    * `migration_irreversible` when it has no `down`.
    */
   async redo(options?: CallOptions): Promise<MigrationReport> {
     checkCall('migrations.redo', options)
-    return this.#connection.cancellable(options, (core) => core.migrationsRedo())
+    return this.#change(options, (core, limits) => core.migrationsRedo(limits))
   }
 
   /**
@@ -137,14 +138,14 @@ export class Migrations {
    */
   async reset(options: ForceOptions): Promise<MigrationReport> {
     checkForce('migrations.reset', options)
-    return this.#connection.cancellable(options, (core) => core.migrationsReset())
+    return this.#change(options, (core, limits) => core.migrationsReset(limits))
   }
 
   /** Removes a version from the tracking table, so that a corrected migration runs again. Changes nothing else. */
   async forget(version: string, options?: CallOptions): Promise<void> {
     checkString('The version', version)
     checkCall('migrations.forget', options)
-    await this.#connection.cancellable(options, (core) => core.migrationsForget(version))
+    await this.#change(options, (core, limits) => core.migrationsForget(version, limits))
   }
 
   /**
@@ -193,13 +194,20 @@ export class Migrations {
   async sync(schemaSql: string, options?: CallOptions): Promise<SchemaScript> {
     checkSql(schemaSql)
     checkCall('migrations.sync', options)
-    return this.#connection.cancellable(options, (core) => core.migrationsSync(schemaSql))
+    return this.#change(options, (core, limits) => core.migrationsSync(schemaSql, limits))
   }
 
   /** For development: drops everything and runs no migration. A snapshot is taken first. */
   async drop(options: ForceOptions): Promise<void> {
     checkForce('migrations.drop', options)
-    await this.#connection.cancellable(options, (core) => core.migrationsDrop())
+    await this.#change(options, (core, limits) => core.migrationsDrop(limits))
+  }
+
+  /** Makes a change that can be cancelled until its commit, and whose statements are interrupted after `timeoutMs`. */
+  #change<T>(options: CallOptions | undefined, call: (core: Core, limits: CoreLimits) => Promise<T>): Promise<T> {
+    return this.#connection.cancellable(options, (core, cancel) =>
+      call(core, { timeoutMs: options?.timeoutMs, cancel }),
+    )
   }
 }
 
@@ -228,9 +236,8 @@ function checkRenames(renames: unknown): string[] {
 }
 
 function checkRun(call: string, options: unknown, keys: readonly string[]) {
-  const { to, steps, dryRun, atomic, timeoutMs } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
+  const { to, steps, dryRun, atomic } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
   return {
-    timeoutMs,
     to: optional('to', to, checkString),
     steps: optional('steps', steps, (what, value) => checkInteger(what, value, 0)),
     dryRun: optional('dryRun', dryRun, checkBoolean),

@@ -14,7 +14,7 @@ import { invalid } from '../base/errors.js'
 import type { SnapshotHistory, SnapshotInfo, SnapshotVerification } from '../base/generated-types.js'
 import { loaded } from '../base/lazy-module.js'
 import type { ByteSource, CallOptions } from '../base/values.js'
-import { type Connection, withCancel } from '../engine/connection.js'
+import type { Connection } from '../engine/connection.js'
 import type { FileEncryption } from '../files/file-encryption.js'
 import { encryptionChecks } from '../files/load-encryption-checks.js'
 import type { SnapshotCopier } from '../files/snapshot-copier.js'
@@ -85,7 +85,7 @@ export class Snapshots {
     const { label } = checkCall('snapshots.create', options, ['label'])
     const wanted = { label: optional('label', label, checkString) }
     const made = await this.#connection.cancellable(options, (core, cancel) =>
-      core.snapshotsCreate(withCancel(wanted, cancel)),
+      core.snapshotsCreate({ ...wanted, cancel }),
     )
     await this.#copier?.copy(made)
     return made
@@ -123,7 +123,7 @@ export class Snapshots {
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false), lsn: point?.lsn, timeoutMs: options?.timeoutMs }
     await this.#connection.cancellable(options, (core, cancel) => {
-      const given = withCancel(wanted, cancel)
+      const given = { ...wanted, cancel }
       return point ? core.snapshotsRestoreAt(point.at, given) : core.snapshotsRestore(id as string, given)
     })
   }

@@ -22,6 +22,7 @@ import type {
 } from '../base/generated-types.js'
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
+import type { Core } from '../engine/core.js'
 
 /** Options of {@link Sync.pull}. */
 export interface PullOptions extends CallOptions {
@@ -261,7 +262,7 @@ export class Sync {
     checkId('sync.retry', id)
     checkCall('sync.retry', options)
     this.#needRemote('sync.retry')
-    await this.#connection.endedByClose(options, (core) => core.syncRetry(id))
+    await this.#connection.endedByClose(options, (core, cancel) => core.syncRetry(id, { cancel }))
   }
 
   /**
@@ -275,7 +276,7 @@ export class Sync {
     checkId('sync.discard', id)
     checkCall('sync.discard', options)
     this.#needRemote('sync.discard')
-    await this.#connection.endedByClose(options, (core) => core.syncDiscard(id))
+    await this.#connection.endedByClose(options, (core, cancel) => core.syncDiscard(id, { cancel }))
   }
 
   /** Returns the log of conflicts, newest first. `limit` is the largest number of entries: 0 to 1000, by default 100. */
@@ -295,7 +296,8 @@ export class Sync {
     checkString('table', table)
     checkCall('sync.enqueue', options)
     this.#needRemote('sync.enqueue')
-    return { queued: await this.#connection.endedByClose(options, (core) => core.syncEnqueue(table)) }
+    const limited = (core: Core, cancel: number) => core.syncEnqueue(table, { cancel })
+    return { queued: await this.#connection.endedByClose(options, limited) }
   }
 
   #needRemote(call: string): void {

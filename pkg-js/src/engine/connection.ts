@@ -454,11 +454,6 @@ export abstract class Connection {
   }
 }
 
-/** Adds the id by which a call into wasm can be cancelled to its options; 0: it can't. */
-export function withCancel(options: object, cancel: number): object {
-  return cancel === 0 ? options : { ...options, cancel }
-}
-
 function insideError(): TidelockError {
   return invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
     hint: 'Call tx, the argument of the function, for whatever belongs to the transaction',

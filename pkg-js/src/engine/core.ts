@@ -79,6 +79,12 @@ export const repeatStatus = {
   unknown: 3,
 } as const
 
+/** What ends a call: after `timeoutMs` milliseconds its statements are interrupted; `cancel` is an id of {@link Core.newCancel}. */
+export interface CoreLimits {
+  readonly timeoutMs?: number | undefined
+  readonly cancel?: number | undefined
+}
+
 /** The wasm class. Every synchronous call needs a permit that holds the mutex. */
 export interface Core {
   /** Sets the remote, before {@link Core.start}. When it rejects, the database is closed. */
@@ -161,16 +167,16 @@ export interface Core {
   migrationsStatus(): Promise<MigrationStatus[]>
   migrationsRun(options: unknown): Promise<MigrationReport>
   migrationsRevert(options: unknown): Promise<MigrationReport>
-  migrationsBaseline(version: string): Promise<PlannedMigration[]>
-  migrationsRedo(): Promise<MigrationReport>
-  migrationsForget(version: string): Promise<void>
-  migrationsReset(): Promise<MigrationReport>
-  migrationsDrop(): Promise<void>
+  migrationsBaseline(version: string, limits: CoreLimits): Promise<PlannedMigration[]>
+  migrationsRedo(limits: CoreLimits): Promise<MigrationReport>
+  migrationsForget(version: string, limits: CoreLimits): Promise<void>
+  migrationsReset(limits: CoreLimits): Promise<MigrationReport>
+  migrationsDrop(limits: CoreLimits): Promise<void>
   /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
   migrationsDrift(made?: Uint8Array): Promise<Drift>
   /** `renames` alternates old and new names. */
   migrationsGenerate(sql: string, renames: readonly string[]): Promise<GeneratedMigration>
-  migrationsSync(sql: string): Promise<SchemaScript>
+  migrationsSync(sql: string, limits: CoreLimits): Promise<SchemaScript>
   migrationsLint(): Promise<LintFinding[]>
   snapshotsCreate(options: unknown): Promise<SnapshotInfo>
   snapshotsList(): Promise<SnapshotInfo[]>
@@ -192,9 +198,9 @@ export interface Core {
   syncUser(signedIn: boolean): void
   /** Returns whether each pulled table has been pulled once. */
   syncReady(): Promise<boolean>
-  syncRetry(id: string): Promise<void>
-  syncDiscard(id: string): Promise<void>
-  syncEnqueue(table: string): Promise<number>
+  syncRetry(id: string, limits: CoreLimits): Promise<void>
+  syncDiscard(id: string, limits: CoreLimits): Promise<void>
+  syncEnqueue(table: string, limits: CoreLimits): Promise<number>
   syncConflicts(limit: number): Promise<ConflictEntry[]>
   syncPending(): Promise<OutboxEntry[]>
   syncRejected(): Promise<OutboxEntry[]>

@@ -135,7 +135,7 @@ impl Inner {
         permit: MutexPermit,
     ) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
-            return self.migrations.run_pending(self, permit).await.map(drop);
+            return self.migrations.run_pending(self, permit, None).await.map(drop);
         }
         self.migrations.summarize(connection)
     }

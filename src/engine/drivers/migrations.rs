@@ -88,29 +88,29 @@ impl Database {
 
     /// Applies pending migrations; see [`Migrations::run`](crate::engine::migrations::driver::Migrations::run).
     pub async fn migrations_run(&self, options: RunOptions) -> Result<MigrationReport> {
-        self.inner.migrations.run(&*self.inner, options).await
+        self.until_stored(Box::pin(self.inner.migrations.run(&*self.inner, options))).await
     }
 
     /// Reverts applied migrations; see [`Migrations::revert`](crate::engine::migrations::driver::Migrations::revert).
     pub async fn migrations_revert(&self, options: RunOptions) -> Result<MigrationReport> {
-        self.inner.migrations.revert(&*self.inner, options).await
+        self.until_stored(Box::pin(self.inner.migrations.revert(&*self.inner, options))).await
     }
 
     /// Marks migrations as applied; see
     /// [`Migrations::baseline`](crate::engine::migrations::driver::Migrations::baseline).
     pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<PlannedMigration>> {
-        self.inner.migrations.baseline(&*self.inner, version).await
+        self.until_stored(Box::pin(self.inner.migrations.baseline(&*self.inner, version))).await
     }
 
     /// Reverts the newest migration and applies it again; see
     /// [`Migrations::redo`](crate::engine::migrations::driver::Migrations::redo).
     pub async fn migrations_redo(&self) -> Result<MigrationReport> {
-        self.inner.migrations.redo(&*self.inner).await
+        self.until_stored(Box::pin(self.inner.migrations.redo(&*self.inner, self.limits.ends_ms))).await
     }
 
     /// Removes a version from the history; see
     /// [`Migrations::forget`](crate::engine::migrations::driver::Migrations::forget).
     pub async fn migrations_forget(&self, version: &str) -> Result<()> {
-        self.inner.migrations.forget(&*self.inner, version).await
+        self.until_stored(Box::pin(self.inner.migrations.forget(&*self.inner, version))).await
     }
 }

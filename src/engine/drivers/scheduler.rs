@@ -226,7 +226,7 @@ async fn run_rounds(scheduler: Rc<Scheduler>, run: Rc<SchedulerRun>) {
 /// Performs one round. The user's calls with the same arguments join it.
 fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, RoundEnd> {
     Box::pin(async move {
-        let database = Database { inner };
+        let database = Database::of(inner);
         let tables = match round {
             Round::Push if !database.has_unpushed().await => return RoundEnd::Done,
             Round::Push => return database.after_push(database.push_for(Caller::Round, None).await.err()),

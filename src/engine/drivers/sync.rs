@@ -87,9 +87,9 @@ impl Database {
         // A running pull already has its filters, which may have changed since.
         let may_join = sync.config.options.tables.iter().all(|table| !table.has_filter_function);
         let joined = sync.pulls.join(options.clone(), may_join, progress, |progress| {
-            Box::pin(async move {
-                Database { inner: inner.clone() }.synced()?.pull_for(caller, &*inner, options, progress).await
-            })
+            Box::pin(
+                async move { Database::of(inner.clone()).synced()?.pull_for(caller, &*inner, options, progress).await },
+            )
         });
         joined.await
     }
@@ -107,30 +107,28 @@ impl Database {
         let may_join = sync.accepting.get();
         sync.joined.set(may_join);
         let joined = sync.pushes.join((), may_join, progress, |progress| {
-            Box::pin(
-                async move { Database { inner: inner.clone() }.synced()?.push_for(caller, &*inner, progress).await },
-            )
+            Box::pin(async move { Database::of(inner.clone()).synced()?.push_for(caller, &*inner, progress).await })
         });
         joined.await
     }
 
     /// Queues the rows of a table that the remote doesn't have, and returns their number. See [`Sync::enqueue`].
     pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
-        let queued = self.synced()?.enqueue(&*self.inner, table).await?;
+        let queued = self.until_stored(Box::pin(self.synced()?.enqueue(&*self.inner, table))).await?;
         self.inner.notify_automatic_sync(SyncTrigger::Wrote);
         Ok(queued)
     }
 
     /// Queues a refused change again; see [`Sync::retry`].
     pub async fn sync_retry(&self, id: i64) -> Result<()> {
-        self.synced()?.retry(&*self.inner, id).await?;
+        self.until_stored(Box::pin(self.synced()?.retry(&*self.inner, id))).await?;
         self.inner.notify_automatic_sync(SyncTrigger::Wrote);
         Ok(())
     }
 
     /// Discards a change and takes the remote's row; see [`Sync::discard`].
     pub async fn sync_discard(&self, id: i64) -> Result<()> {
-        self.synced()?.discard(&*self.inner, id).await
+        self.until_stored(Box::pin(self.synced()?.discard(&*self.inner, id))).await
     }
 
     /// Returns the latest conflicts, newest first.

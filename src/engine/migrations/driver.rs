@@ -1,4 +1,5 @@
-//! The driver of migrations: reads the history, plans, and runs migrations one by one while the connection is locked.
+//! The driver of migrations: reads the history, plans, and runs migrations one by one while the connection is locked. A call can be
+//! dropped until its commit; the caller then waits until that is stored.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -85,7 +86,7 @@ impl Migrations {
             host.committed();
         }
         if migrate {
-            return self.run_pending(host, guard.permit()).await;
+            return self.run_pending(host, guard.permit(), None).await;
         }
         plan::check(supplied, &self.refresh(&connection)?)?;
         Ok(MigrationReport::default())
@@ -114,33 +115,32 @@ impl Migrations {
         self.perform(host, MigrationDirection::Down, options).await
     }
 
-    /// Applies pending migrations for a caller that holds the mutex.
-    pub async fn run_pending(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        self.run_under_lock(host, permit, MigrationDirection::Up, RunOptions::default()).await
+    /// Applies pending migrations for a caller that holds the mutex. They are interrupted from `ends_ms` on (monotonic clock,
+    /// milliseconds).
+    pub async fn run_pending(
+        &self,
+        host: &dyn MigrationsHost,
+        permit: MutexPermit,
+        ends_ms: Option<f64>,
+    ) -> Result<MigrationReport> {
+        self.run_under_lock(host, permit, MigrationDirection::Up, RunOptions::default(), ends_ms).await
     }
 
-    /// Reverts the newest migration and applies it again. If applying fails, it stays reverted.
+    /// Reverts the newest migration and applies it again. If applying fails, it stays reverted. Both are interrupted from
+    /// `ends_ms` on (monotonic clock, milliseconds).
     ///
     /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
-    pub async fn redo(&self, host: &dyn MigrationsHost) -> Result<MigrationReport> {
-        let result = {
-            let guard = host.lock_connection().await?;
-            self.redo_under_lock(host, guard.permit()).await
-        };
-        let stored = host.stored().await;
-        let report = result?;
-        stored.map(|()| report)
-    }
-
-    async fn redo_under_lock(&self, host: &dyn MigrationsHost, permit: MutexPermit) -> Result<MigrationReport> {
-        let mut report = self.run_under_lock(host, permit, MigrationDirection::Down, RunOptions::default()).await?;
+    pub async fn redo(&self, host: &dyn MigrationsHost, ends_ms: Option<f64>) -> Result<MigrationReport> {
+        let guard = host.lock_connection().await?;
+        let permit = guard.permit();
+        let mut report =
+            self.run_under_lock(host, permit, MigrationDirection::Down, RunOptions::default(), ends_ms).await?;
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
         let connection = host.connection()?;
         // Other pending migrations don't run.
         let mode = RunMode { direction: MigrationDirection::Up, dry_run: false, atomic: Atomic::Each };
-        let again =
-            self.run_plan(Runner { host, connection: &connection, permit, ends_ms: None }, &[newest], mode).await?;
+        let again = self.run_plan(Runner { host, connection: &connection, permit, ends_ms }, &[newest], mode).await?;
         report.planned.extend(again.planned);
         report.applied = again.applied;
         Ok(report)
@@ -149,28 +149,23 @@ impl Migrations {
     /// Marks the supplied migrations up to that version as applied, without running them. Returns the newly marked
     /// ones. Fails with `invalid_argument` when the version isn't supplied.
     pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<PlannedMigration>> {
-        let marked = {
-            let _guard = host.lock_connection().await?;
-            self.mark(host, self.supplied()?, &*host.connection()?, version)?
-        };
-        host.stored().await.map(|()| marked)
+        let _guard = host.lock_connection().await?;
+        self.mark(host, self.supplied()?, &*host.connection()?, version)
     }
 
     /// Removes a version from the history, so that a repaired migration runs again. Fails with `invalid_argument` when
     /// the version isn't applied.
     pub async fn forget(&self, host: &dyn MigrationsHost, version: &str) -> Result<()> {
-        {
-            let _guard = host.lock_connection().await?;
-            let connection = host.connection()?;
-            if !self.history.delete(&connection, version)? {
-                return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
-                    .hint("migrations.status() shows the versions that are")
-                    .detail("version", version));
-            }
-            self.refresh(&connection)?;
-            host.committed();
+        let _guard = host.lock_connection().await?;
+        let connection = host.connection()?;
+        if !self.history.delete(&connection, version)? {
+            return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
+                .hint("migrations.status() shows the versions that are")
+                .detail("version", version));
         }
-        host.stored().await
+        self.refresh(&connection)?;
+        host.committed();
+        Ok(())
     }
 
     /// Checks the applied migrations of another database, such as a snapshot, against the supplied ones. Pending
@@ -254,15 +249,9 @@ impl Migrations {
         direction: MigrationDirection,
         options: RunOptions,
     ) -> Result<MigrationReport> {
-        let result = {
-            let guard = host.lock_connection().await?;
-            self.run_under_lock(host, guard.permit(), direction, options).await
-        };
-        // Awaited after a failure, too, since earlier migrations stay applied. The migration's error has priority over
-        // one of the storage.
-        let stored = host.stored().await;
-        let report = result?;
-        stored.map(|()| report)
+        let ends_ms = options.timeout_ms.map(|ms| self.clock.monotonic_ms() + f64::from(ms));
+        let guard = host.lock_connection().await?;
+        self.run_under_lock(host, guard.permit(), direction, options, ends_ms).await
     }
 
     /// Interrupts statements on the connection from `ends_ms` on (monotonic clock, milliseconds), until the guard is
@@ -279,8 +268,8 @@ impl Migrations {
         permit: MutexPermit,
         direction: MigrationDirection,
         options: RunOptions,
+        ends_ms: Option<f64>,
     ) -> Result<MigrationReport> {
-        let ends_ms = options.timeout_ms.map(|ms| self.clock.monotonic_ms() + f64::from(ms));
         let supplied = self.supplied()?;
         let connection = host.connection()?;
         let applied = self.refresh(&connection)?;

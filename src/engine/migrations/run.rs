@@ -156,8 +156,11 @@ impl Migrations {
             Ok(()) => attempt.commit(self.clock.now(), elapsed),
             Err(error) => {
                 let is_late = ends_ms.is_some_and(|ends_ms| self.clock.monotonic_ms() >= ends_ms);
+                // The error of a function doesn't say what its cause was.
+                let is_code = migration.body(direction) == Some(&Body::Code);
                 let error = attempt.failure(error);
-                Err(attempt.abort(if is_late { timed_out(error) } else { error }))
+                let is_timeout = is_late && (is_code || is_interrupted(&error));
+                Err(attempt.abort(if is_timeout { timed_out(error) } else { error }))
             }
         };
         cancelled.armed = false;
@@ -172,13 +175,15 @@ impl Migrations {
     }
 }
 
-/// Converts the error of a migration that the time limit of its run has interrupted.
-fn timed_out(mut error: Error) -> Error {
-    if error.details.get("sqliteCode") == Some(&Detail::Text("SQLITE_INTERRUPT".into())) {
-        error.code = ErrorCode::Timeout;
-        return error.hint("The migration was rolled back: raise timeoutMs, and run it again");
-    }
-    error
+/// Converts the error of a migration that the time limit of its run has ended.
+pub(super) fn timed_out(mut error: Error) -> Error {
+    error.code = ErrorCode::Timeout;
+    error.hint("The migration was rolled back: raise timeoutMs, and run it again")
+}
+
+/// Returns whether a deadline has ended a statement.
+pub(super) fn is_interrupted(error: &Error) -> bool {
+    error.details.get("sqliteCode") == Some(&Detail::Text("SQLITE_INTERRUPT".into()))
 }
 
 /// Creates the capture triggers again and updates the summary when a run is cancelled.

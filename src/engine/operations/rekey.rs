@@ -132,7 +132,7 @@ impl Database {
     /// Runs a change of the keys while nothing else uses the storage. Returns the guard of the mutex. `hint` is that of the
     /// error when the outcome is unknown.
     async fn change_keys(&self, change: LocalFuture<'_, Rekeyed>, hint: &str) -> Result<MutexGuard> {
-        let quiet = self.quiet().await?;
+        let quiet = self.limits.until_commit(self.quiet()).await?;
         self.change_keys_quiet(quiet, change, hint).await
     }
 

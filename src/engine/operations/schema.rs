@@ -31,9 +31,9 @@ impl Database {
     /// Changes the schema; see [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
     pub async fn migrations_sync(&self, sql: &str) -> Result<SchemaScript> {
         let inner = &*self.inner;
-        let platform = &inner.ports.platform;
-        fts5::load_if_named(platform, sql).await?;
-        let result = {
+        self.until_stored(Box::pin(async {
+            let platform = &inner.ports.platform;
+            fts5::load_if_named(platform, sql).await?;
             let guard = inner.acquire().await?;
             // A connection has FTS5 only if it was loaded before the connection was opened, or is added to it.
             if mentions(sql, "fts5") {
@@ -41,9 +41,8 @@ impl Database {
             }
             inner.flusher.admit_write()?;
             inner.migrations.sync(inner, guard.permit(), sql).await
-        };
-        let stored = inner.flusher.flush().await;
-        result.and_then(|script| stored.map(|()| script))
+        }))
+        .await
     }
 
     /// Returns lint findings; see [`Migrations::lint`](crate::engine::migrations::driver::Migrations::lint).

@@ -1,4 +1,5 @@
-//! What users do with single changes: retry a rejected one, discard one, enqueue existing rows of a table.
+//! What users do with single changes: retry a rejected one, discard one, enqueue existing rows of a table. Each can be dropped until
+//! its commit; its caller then waits until that is stored.
 
 use super::{
     driver::Sync,
@@ -61,7 +62,7 @@ impl Sync {
             self.unwritten.borrow_mut().forget(plan.name());
             host.committed(&[&plan.table.name]);
         }
-        host.stored().await
+        Ok(())
     }
 
     /// Discards a change: the local row becomes the remote's, or is deleted if the remote has none. If other rows
@@ -96,7 +97,7 @@ impl Sync {
             }
         };
         // The table or its column isn't synced any more, so there is no row to read.
-        let Some((change, mut plan, mut writer)) = found else { return host.stored().await };
+        let Some((change, mut plan, mut writer)) = found else { return Ok(()) };
         // A push-only table can't be read, so the row returns to its base.
         let remote = if plan.options.direction == SyncDirection::Push {
             None
@@ -131,7 +132,7 @@ impl Sync {
             })?;
             host.committed(&[&plan.table.name]);
         }
-        host.stored().await
+        Ok(())
     }
 
     /// Queues the rows of a table that the remote doesn't have, as those that existed before the table was synced.
@@ -158,16 +159,12 @@ impl Sync {
         if config.direction != SyncDirection::Push {
             self.list_keys(host, &client, &plan, &writer).await?;
         }
-        let queued = {
-            let _guard = host.lock_connection().await?;
-            let connection = host.connection()?;
-            host.admit_write()?;
-            let queued = connection.atomically(|connection| unsent::enqueue(connection, &plan))?;
-            compare::begin(&connection)?;
-            host.committed(&[]);
-            queued
-        };
-        host.stored().await?;
+        let _guard = host.lock_connection().await?;
+        let connection = host.connection()?;
+        host.admit_write()?;
+        let queued = connection.atomically(|connection| unsent::enqueue(connection, &plan))?;
+        compare::begin(&connection)?;
+        host.committed(&[]);
         Ok(queued)
     }
 
@@ -198,7 +195,7 @@ impl Sync {
             let answers = self.resolve_pending_conflicts(host, &target.plan, &target.writer).await?;
             answers.failed.map_or(Ok(()), Err)?;
         }
-        host.stored().await
+        Ok(())
     }
 
     fn known(&self, table: &str) -> Result<&TableSync> {
