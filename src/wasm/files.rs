@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use super::{
     convert::{Thrown, to_js},
     encryption,
-    handle::Core,
+    handle::{Core, replacing},
     options::{self, Fields},
     promise::{answer, done, value},
     snapshots::point_of,
@@ -178,8 +178,8 @@ impl Core {
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options = options::import(options);
         let image = image_of(&bytes).thrown()?;
-        let database = self.database.clone();
-        Ok(self.replacing(cancel, Box::pin(async move { database.prepare_import(image, options).await })))
+        let database = self.database.limited(options.timeout_ms, self.cancels.of(cancel));
+        Ok(replacing(database.clone(), Box::pin(async move { database.prepare_import(image, options).await })))
     }
 
     /// Returns the stored id of the database, which a deleted one of the same name doesn't share.

@@ -69,13 +69,12 @@ impl Core {
         let limits = Fields(limits);
         self.database.limited(limits.any_number("timeoutMs"), self.cancels.of(limits.cancel()))
     }
+}
 
-    /// Replaces the contents with those that `preparing` resolves with, which `cancel` cancels.
-    pub(super) fn replacing(&self, cancel: u32, preparing: LocalFuture<'static, Result<Replacement>>) -> Promise {
-        let (database, cancels) = (self.database.clone(), self.cancels.clone());
-        done(async move {
-            let prepared = cancels.watch(cancel, preparing).await?;
-            database.finish_replacement(prepared).await
-        })
-    }
+/// Replaces the contents with those that `preparing` resolves with, within the limits of `database`.
+pub(super) fn replacing(database: Database, preparing: LocalFuture<'static, Result<Replacement>>) -> Promise {
+    done(async move {
+        let prepared = database.limits().until_commit(preparing).await?;
+        database.finish_replacement(prepared).await
+    })
 }

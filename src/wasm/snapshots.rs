@@ -4,7 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
 use super::{
-    handle::Core,
+    handle::{Core, replacing},
     options::Fields,
     promise::{answer, done},
 };
@@ -43,21 +43,18 @@ impl Core {
     /// commit.
     #[wasm_bindgen(js_name = snapshotsRestore)]
     pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Promise {
-        let (database, options) = (self.database.clone(), Fields(options));
+        let (database, options) = (self.limited(options), Fields(options));
         let (force, timeout_ms) = (options.is("force"), options.any_number("timeoutMs"));
-        self.replacing(
-            options.cancel(),
-            Box::pin(async move { database.prepare_restore(&id, force, timeout_ms).await }),
-        )
+        replacing(database.clone(), Box::pin(async move { database.prepare_restore(&id, force, timeout_ms).await }))
     }
 
     /// Restores the state at a time in milliseconds since 1970: the same options, and `lsn`.
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
     pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
-        let (database, options) = (self.database.clone(), Fields(options));
+        let (database, options) = (self.limited(options), Fields(options));
         let (point, force, timeout_ms) = (point_of(at, &options), options.is("force"), options.any_number("timeoutMs"));
-        self.replacing(
-            options.cancel(),
+        replacing(
+            database.clone(),
             Box::pin(async move { database.prepare_restore_at(point, force, timeout_ms).await }),
         )
     }

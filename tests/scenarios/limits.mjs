@@ -165,10 +165,12 @@ export default {
     },
 
   'a migration function that never ends doesn’t hold the call beyond its limits, and the old data stays': async (t) => {
-    const { db, awaits } = await withFunction(t)
+    const { db, id, bytes, awaits } = await withFunction(t)
     const before = await contents(db)
     const calls = {
       reset: (limits) => db.migrations.reset({ force: true, ...limits }),
+      restore: (limits) => db.snapshots.restore(id, { force: true, ...limits }),
+      import: (limits) => db.import(bytes, { force: true, ...limits }),
       redo: (limits) => db.migrations.redo(limits),
     }
     for (const [name, call] of Object.entries(calls)) {

@@ -24,13 +24,14 @@ pub struct Replacement {
 
 impl Database {
     /// Replaces the contents with prepared ones, as one commit, and runs the migrations that they lack. If one of them
-    /// fails, the previous contents are restored.
+    /// fails, or the call is cancelled meanwhile, the previous contents are restored.
     ///
     /// Fails with `out_of_memory`, as a migration does, and as storing does.
     pub async fn finish_replacement(&self, Replacement { contents, guard }: Replacement) -> Result<()> {
         let inner = &*self.inner;
         let connection = inner.connection()?;
-        let finish = Box::pin(inner.run_missing_migrations(&connection, guard.permit()));
+        let migrating = inner.run_missing_migrations(&connection, guard.permit(), self.limits.ends_ms);
+        let finish = Box::pin(self.limits.until_commit(migrating));
         let result = inner.replace(&connection, contents, finish).await;
         drop(guard);
         let stored = inner.flusher.flush().await;
@@ -133,9 +134,10 @@ impl Inner {
         &self,
         connection: &Connection,
         permit: MutexPermit,
+        ends_ms: Option<f64>,
     ) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
-            return self.migrations.run_pending(self, permit, None).await.map(drop);
+            return self.migrations.run_pending(self, permit, ends_ms).await.map(drop);
         }
         self.migrations.summarize(connection)
     }
