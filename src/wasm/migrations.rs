@@ -69,18 +69,18 @@ impl Core {
     /// Returns the differences between the schema and that of the applied migrations: `{ added, removed, changed,
     /// skipped? }`. `made` is a database file in which the app has run them, including functions.
     #[wasm_bindgen(js_name = migrationsDrift)]
-    pub fn migrations_drift(&self, made: Option<Uint8Array>) -> Promise {
+    pub fn migrations_drift(&self, made: Option<Uint8Array>, limits: &JsValue) -> Promise {
         let made = made.map(|made| image_of(&made)).transpose();
-        let database = self.database.clone();
+        let database = self.limited(limits);
         answer(async move { database.migrations_drift(made?).await })
     }
 
     /// Generates `{ up, down, destructive }`; `renames` alternates old and new names.
     #[wasm_bindgen(js_name = migrationsGenerate)]
-    pub fn migrations_generate(&self, sql: String, renames: &Array) -> Promise {
+    pub fn migrations_generate(&self, sql: String, renames: &Array, limits: &JsValue) -> Promise {
         let names: Vec<String> = renames.iter().map(|name| name.as_string().unwrap_or_default()).collect();
         let renames: Vec<_> = names.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        let database = self.database.clone();
+        let database = self.limited(limits);
         answer(async move { database.migrations_generate(&sql, &renames).await })
     }
 

@@ -171,6 +171,7 @@ export default {
       reset: (limits) => db.migrations.reset({ force: true, ...limits }),
       restore: (limits) => db.snapshots.restore(id, { force: true, ...limits }),
       import: (limits) => db.import(bytes, { force: true, ...limits }),
+      drift: (limits) => db.migrations.drift(limits),
       redo: (limits) => db.migrations.redo(limits),
     }
     for (const [name, call] of Object.entries(calls)) {
@@ -196,6 +197,24 @@ export default {
     await db.run("INSERT INTO notes VALUES (3, 'captured')")
     assert.equal((await db.sync.pending()).length, 2)
     await db.close()
+  },
+
+  'the SQL of generate, drift, sync and reset ends with timeoutMs': async (t) => {
+    const slow = `CREATE TABLE IF NOT EXISTS made AS ${long}`
+    const db = await t.memory({ migrations: [{ version: '1', name: 'made', up: slow }], migrate: false })
+    await db.exec('CREATE TABLE made (n)')
+    await db.migrations.run()
+    const calls = {
+      generate: (limits) => db.migrations.generate(slow, limits),
+      sync: (limits) => db.migrations.sync(slow, limits),
+      drift: (limits) => db.migrations.drift(limits),
+      reset: (limits) => db.migrations.reset({ force: true, ...limits }),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const { code, details } = await ended(t, call({ timeoutMs: 100 }))
+      assert.deepEqual([code, details?.timeoutMs], ['timeout', 100], name)
+    }
+    assert.deepEqual(await db.query("SELECT name FROM sqlite_schema WHERE name = 'made'"), [{ name: 'made' }])
   },
 
   'enqueue and discard end with timeoutMs while the remote doesn’t answer': async (t) => {

@@ -1,5 +1,5 @@
 import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString, optional, reading } from '../base/check.js'
-import { invalid } from '../base/errors.js'
+import { invalid, isTidelockError } from '../base/errors.js'
 import type {
   Drift,
   GeneratedMigration,
@@ -9,6 +9,7 @@ import type {
   SchemaScript,
 } from '../base/generated-types.js'
 import type { CallOptions } from '../base/values.js'
+import { deadlineOf, timedOut, untilDeadline } from '../base/waiting.js'
 import type { Connection } from '../engine/connection.js'
 import type { Core, CoreLimits } from '../engine/core.js'
 import type { Tx } from './transaction.js'
@@ -70,7 +71,7 @@ export interface ForceOptions extends CallOptions {
  */
 export type ReplayHistory = (
   history: readonly MigrationStatus[],
-  signal: AbortSignal | undefined,
+  limits: CallOptions,
 ) => Promise<Uint8Array | undefined>
 
 /** The migrations of the schema: `db.migrations`. */
@@ -158,10 +159,19 @@ export class Migrations {
    */
   async drift(options?: CallOptions): Promise<Drift> {
     checkCall('migrations.drift', options)
-    const history = await this.status(options)
-    const replaying = this.#replay?.(history, options?.signal) ?? Promise.resolve(undefined)
-    const made = await this.#connection.orStopped(replaying, options)
-    return this.#connection.read(options, (core) => core.migrationsDrift(made))
+    const { signal, timeoutMs } = options ?? {}
+    const deadline = deadlineOf(options, undefined)
+    const rest = () => ({ signal, timeoutMs: untilDeadline(deadline) || undefined })
+    try {
+      const history = await this.status(options)
+      const replaying = this.#replay?.(history, rest()) ?? Promise.resolve(undefined)
+      const made = await this.#connection.orStopped(replaying, rest())
+      const limits = rest()
+      return await this.#connection.read(limits, (core) => core.migrationsDrift(made, { timeoutMs: limits.timeoutMs }))
+    } catch (error) {
+      // The parts of the call name what was left of its time.
+      throw timeoutMs !== undefined && isTidelockError(error, 'timeout') ? timedOut(timeoutMs) : error
+    }
   }
 
   /**
@@ -175,7 +185,8 @@ export class Migrations {
     checkSql(schemaSql)
     const renames = checkRenames(checkCall('migrations.generate', options, ['renames']).renames)
     this.#connection.checkOutside()
-    return this.#connection.read(options, (core) => core.migrationsGenerate(schemaSql, renames))
+    const timeoutMs = options?.timeoutMs
+    return this.#connection.read(options, (core) => core.migrationsGenerate(schemaSql, renames, { timeoutMs }))
   }
 
   /**

@@ -292,7 +292,7 @@ export abstract class Connection {
 
   /** Settles as the engine's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */
   protected fromCore<T>(promise: Promise<T>, options: LimitedOptions | undefined): Promise<T> {
-    return this.waiting.until(promise, options, (error) => this.failure(error))
+    return this.waiting.until(promise, options, (error) => withLimit(this.failure(error), options?.timeoutMs))
   }
 
   /** Settles as the user's promise does, unless the signal aborts, `timeoutMs` elapses or the engine ends before. */

@@ -173,9 +173,9 @@ export interface Core {
   migrationsReset(limits: CoreLimits): Promise<MigrationReport>
   migrationsDrop(limits: CoreLimits): Promise<void>
   /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
-  migrationsDrift(made?: Uint8Array): Promise<Drift>
+  migrationsDrift(made: Uint8Array | undefined, limits: CoreLimits): Promise<Drift>
   /** `renames` alternates old and new names. */
-  migrationsGenerate(sql: string, renames: readonly string[]): Promise<GeneratedMigration>
+  migrationsGenerate(sql: string, renames: readonly string[], limits: CoreLimits): Promise<GeneratedMigration>
   migrationsSync(sql: string, limits: CoreLimits): Promise<SchemaScript>
   migrationsLint(): Promise<LintFinding[]>
   snapshotsCreate(options: unknown): Promise<SnapshotInfo>

@@ -167,9 +167,9 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     if (this.#role !== undefined) database.lifecycle.role = this.#role
     const open = this.#open
     if (open !== undefined) {
-      database.migrations.replayBy(async (history, signal) => {
+      database.migrations.replayBy(async (history, limits) => {
         const { replay } = await loaded('drift', import('./replay.js'))
-        return replay(open, this.#options, history, signal)
+        return replay(open, this.#options, history, limits)
       })
     }
     return database

@@ -3,6 +3,7 @@
 use super::{
     driver::{Migrations, has_data},
     host::{MigrationsHost, Runner},
+    run::{is_interrupted, timed_out},
 };
 use crate::{
     engine::connection::mutex::MutexPermit,
@@ -25,9 +26,16 @@ impl Migrations {
     /// Returns the differences between the schema and that of the applied migrations in a scratch database: `made`, in
     /// which the app has run them, or one in which only their scripts run.
     ///
+    /// From `ends_ms` on (monotonic clock, milliseconds), the scripts are interrupted: `timeout`.
+    ///
     /// Fails as running does when the applied migrations don't match the supplied ones, with `migration_failed` when a
     /// script fails in the scratch database, and `invalid_argument` without the option `migrations`.
-    pub async fn drift(&self, host: &dyn MigrationsHost, made: Option<&Connection>) -> Result<Drift> {
+    pub async fn drift(
+        &self,
+        host: &dyn MigrationsHost,
+        made: Option<&Connection>,
+        ends_ms: Option<f64>,
+    ) -> Result<Drift> {
         let (applied, actual) = {
             let _guard = host.lock_connection().await?;
             let connection = host.connection()?;
@@ -38,12 +46,14 @@ impl Migrations {
             return Ok(drift(&self.schema(made)?, &actual));
         }
         let scratch = scratch()?;
+        let limit = ends_ms.map(|ends_ms| self.limit(&scratch, ends_ms));
         let skipped = self.replay(&applied, &scratch)?;
+        drop(limit);
         Ok(Drift { skipped, ..drift(&self.schema(&scratch)?, &actual) })
     }
 
     /// Generates the scripts from the current schema to that of `sql`, and back. The wasm parts that `sql` needs must
-    /// be loaded.
+    /// be loaded. From `ends_ms` on (monotonic clock, milliseconds), `sql` is interrupted: `timeout`.
     ///
     /// Fails with SQLite's error, with its line, for an invalid schema; `invalid_argument` for renames that match
     /// neither schema.
@@ -52,8 +62,9 @@ impl Migrations {
         host: &dyn MigrationsHost,
         sql: &str,
         renames: &[(String, String)],
+        ends_ms: Option<f64>,
     ) -> Result<GeneratedMigration> {
-        let wanted = self.wanted(sql)?;
+        let wanted = self.wanted(sql, ends_ms)?;
         let today = {
             let _guard = host.lock_connection().await?;
             self.schema(&*host.connection()?)?
@@ -63,11 +74,17 @@ impl Migrations {
     }
 
     /// Changes the schema to that of `sql`, in one transaction that the history doesn't record. Takes a snapshot first
-    /// if there is data. Returns the script that ran.
+    /// if there is data. Returns the script that ran. `sql` and the script are interrupted from `ends_ms` on: `timeout`.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
-    pub async fn sync(&self, host: &dyn MigrationsHost, permit: MutexPermit, sql: &str) -> Result<SchemaScript> {
-        let wanted = self.wanted(sql)?;
+    pub async fn sync(
+        &self,
+        host: &dyn MigrationsHost,
+        permit: MutexPermit,
+        sql: &str,
+        ends_ms: Option<f64>,
+    ) -> Result<SchemaScript> {
+        let wanted = self.wanted(sql, ends_ms)?;
         let connection = host.connection()?;
         let script = change::change(&self.schema(&connection)?, &wanted);
         if script.sql.is_empty() {
@@ -84,7 +101,7 @@ impl Migrations {
             checksum: String::new(),
             transaction: true,
         };
-        self.run_untracked(Runner { host, connection: &connection, permit, ends_ms: None }, &migration).await?;
+        self.run_untracked(Runner { host, connection: &connection, permit, ends_ms }, &migration).await?;
         Ok(script)
     }
 
@@ -103,9 +120,10 @@ impl Migrations {
     }
 
     /// Returns the schema that a script creates in an empty database.
-    fn wanted(&self, sql: &str) -> Result<Schema> {
+    fn wanted(&self, sql: &str, ends_ms: Option<f64>) -> Result<Schema> {
         let scratch = scratch()?;
-        let limit = self.limit(&scratch, self.clock.monotonic_ms() + SCHEMA_MS);
+        let longest = self.clock.monotonic_ms() + SCHEMA_MS;
+        let limit = self.limit(&scratch, ends_ms.map_or(longest, |ends_ms| ends_ms.min(longest)));
         let made = scratch.for_each_statement(sql, Authority::Script, &mut |statement, _| statement.finish().map(drop));
         made.map_err(|mut error| {
             let line = match error.details.get("line") {
@@ -144,6 +162,9 @@ fn scratch() -> Result<Connection> {
 }
 
 fn in_scratch(mut error: Error, skipped: &[String]) -> Error {
+    if is_interrupted(&error) {
+        return timed_out(error);
+    }
     error.message.insert_str(0, "In a scratch database: ");
     let error = error.detail("scratch", true);
     match skipped.last() {

@@ -14,10 +14,10 @@ impl Database {
     /// the app has run the applied migrations, functions included.
     pub async fn migrations_drift(&self, made: Option<Image>) -> Result<Drift> {
         let inner = &*self.inner;
-        let Some(image) = made else { return inner.migrations.drift(inner, None).await };
+        let Some(image) = made else { return inner.migrations.drift(inner, None, self.limits.ends_ms).await };
         let made = Connection::open(&PageFile::new(image))?;
         fts5::load_if_used(&inner.ports.platform, &made).await?;
-        inner.migrations.drift(inner, Some(&made)).await
+        inner.migrations.drift(inner, Some(&made), self.limits.ends_ms).await
     }
 
     /// Generates migration scripts; see
@@ -25,7 +25,7 @@ impl Database {
     /// and new names.
     pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<GeneratedMigration> {
         fts5::load_if_named(&self.inner.ports.platform, sql).await?;
-        self.inner.migrations.generate(&*self.inner, sql, renames).await
+        self.inner.migrations.generate(&*self.inner, sql, renames, self.limits.ends_ms).await
     }
 
     /// Changes the schema; see [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
@@ -40,7 +40,7 @@ impl Database {
                 fts5::load(platform, &*inner.connection()?).await?;
             }
             inner.flusher.admit_write()?;
-            inner.migrations.sync(inner, guard.permit(), sql).await
+            inner.migrations.sync(inner, guard.permit(), sql, self.limits.ends_ms).await
         }))
         .await
     }
