@@ -257,6 +257,7 @@ export const mutants = [
     file: 'src/sqlite/connection/mod.rs',
     text: 'error.is(ErrorCode::SqliteConstraint) && self.in_transaction()',
     instead: 'error.is(ErrorCode::SqliteConstraint)',
-    breaks: 'after a row that rolled the transaction back, the rows of its page are written one by one, and count as local changes',
+    breaks:
+      'after a row that rolled the transaction back, the rows of its page are written one by one, and count as local changes',
   },
 ]
