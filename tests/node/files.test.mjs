@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import v8 from 'node:v8'
+import vm from 'node:vm'
 import { deleteDatabase, isTidelockError, open } from '../../pkg-js/dist/index.js'
 import { until } from '../scenarios/run/context.mjs'
 
@@ -107,6 +109,35 @@ test('a folder has one database in a process, however its path is spelled', asyn
   const { message } = await failure(open({ ...options, path: `${absolute}/`, integers: 'bigint' }))
   assert.match(message, /^This process has the database open already, with another value of 'integers'$/)
   await db.close()
+})
+
+test('a closed database leaves nothing of its wasm instance in memory', async () => {
+  v8.setFlagsFromString('--expose-gc')
+  const collect = vm.runInNewContext('gc')
+  const { instantiate } = WebAssembly
+  const instances = []
+  WebAssembly.instantiate = async (...given) => {
+    const made = await instantiate(...given)
+    instances.push(new WeakRef(made.instance ?? made))
+    return made
+  }
+  try {
+    // A function of its own: no variable of this one holds a database.
+    const openAndClose = async (options) => {
+      const db = await open({ ...quiet, name: 'short', ...options })
+      await db.exec('CREATE TABLE t (x); INSERT INTO t VALUES (1)')
+      await db.close()
+    }
+    for (const storage of ['file', 'file', 'memory'])
+      await openAndClose({ storage, ...(storage === 'file' && { path: folder() }) })
+  } finally {
+    WebAssembly.instantiate = instantiate
+  }
+  assert.ok(instances.length >= 3, String(instances.length))
+  await until(() => {
+    collect()
+    return instances.every((instance) => instance.deref() === undefined)
+  })
 })
 
 test('one process at a time: the second one gets the holder, waits, and opens', async () => {

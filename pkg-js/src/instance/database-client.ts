@@ -81,6 +81,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** The error with which the leader refuses this tab permanently. */
   #refusal: unknown
   #closing: Promise<void> | undefined
+  /** Called once the engine is closed. */
+  onClosed: () => void = () => {}
   /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
   readonly fetch?: (url: string, asking: HttpRequest) => Promise<HttpResponse>
@@ -212,7 +214,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** Closes the engine, after what is `finished` first. From now on no other object can use it. */
   close(finished = Promise.resolve()): Promise<void> {
     this.#endBackgroundWork()
-    this.#closing ??= finished.then(() => this.#connection?.close())
+    this.#closing ??= finished.then(() => this.#connection?.close()).finally(() => this.onClosed())
     return this.#closing
   }
 

@@ -29,10 +29,7 @@ export async function openInPage(place: StorageLocation, options: OpenOptions, b
   const { signal } = options
   const key = keyOf(place)
   for (let engine = engines.get(key); engine !== undefined; engine = engines.get(key)) {
-    if (engine.isJoinable) {
-      checkSame(engine.options, options)
-      return engine.join(signal)
-    }
+    if (engine.isJoinable) return engine.join(options)
     // Its lock is free only when it is closed.
     await until(engine.over(), { signal })
     if (engines.get(key) === engine) engines.delete(key)
@@ -42,7 +39,7 @@ export async function openInPage(place: StorageLocation, options: OpenOptions, b
   engine.opened.catch(() => {
     if (engines.get(key) === engine) engines.delete(key)
   })
-  return engine.join(signal)
+  return engine.join(options)
 }
 
 /** Whether this page has held the lock of that place since then. */
@@ -68,56 +65,64 @@ function keyOf({ name, path }: StorageLocation): string {
   return path === undefined ? `name:${name}` : `path:${absolutePath(path)}`
 }
 
+/** What an engine is opened with. */
+interface Held {
+  readonly options: OpenOptions
+  readonly client: DatabaseClient
+}
+
 /** An engine of this page, with the calls of `open` that wait for it. */
 class PageEngine {
   readonly began = Date.now()
   readonly opened: Promise<void>
-  readonly #options: OpenOptions
-  readonly #client: DatabaseClient
+  /** The options with which it was opened, and its client; undefined once it is closed, since the map of all engines keeps this object. */
+  #held: Held | undefined
   readonly #cancel = new AbortController()
   #waiting = 0
   #isOpening = true
 
   constructor(options: OpenOptions, begin: Begin) {
-    this.#options = options
     const { client, opened } = begin(this.#cancel.signal)
-    this.#client = client
+    this.#held = { options, client }
+    client.onClosed = () => {
+      this.#held = undefined
+    }
     this.opened = opened.finally(() => {
       this.#isOpening = false
     })
   }
 
-  /** The options with which it was opened, and the encryption since a `rekey`. */
-  get options(): OpenOptions {
-    return { ...this.#options, encryption: this.#client.encryption }
-  }
-
   /** Whether another database object can use it. */
   get isJoinable(): boolean {
-    return !this.#cancel.signal.aborted && (this.#isOpening || this.#client.isUsable)
+    return !this.#cancel.signal.aborted && (this.#isOpening || this.#held?.client.isUsable === true)
   }
 
-  async join(signal: AbortSignal | undefined): Promise<Database> {
+  /** A database object on this engine, which is joinable. Rejects with `invalid_argument` when the options differ from the engine's. */
+  async join(options: OpenOptions): Promise<Database> {
+    const { signal } = options
+    const { options: first, client } = this.#held as Held
+    // Those of the opening, and the encryption since a `rekey`.
+    checkSame({ ...first, encryption: client.encryption }, options)
     this.#waiting++
     try {
       await until(this.opened, { signal })
-      return this.#client.attach()
+      return client.attach()
     } finally {
       this.#waiting--
-      if (this.#waiting === 0 && !this.#client.isAttached) this.#abandon(signal?.reason)
+      if (this.#waiting === 0 && !client.isAttached) this.#abandon(client, signal?.reason)
     }
   }
 
   /** Cancels the opening when no call waits for it. An engine that opens all the same is closed. */
-  #abandon(reason: unknown): void {
+  #abandon(client: DatabaseClient, reason: unknown): void {
     this.#cancel.abort(reason)
-    this.opened.then(() => this.#client.close()).catch(() => {})
+    this.opened.then(() => client.close()).catch(() => {})
   }
 
   /** Resolves when it is closed, or has failed to open. */
   async over(): Promise<void> {
     await this.opened.catch(() => {})
-    await this.#client.closing?.catch(() => {})
+    await this.#held?.client.closing?.catch(() => {})
   }
 }
 
