@@ -268,13 +268,14 @@ test('the unpushed changes of a file and its user stay, whatever writes the file
     tables: {
       todos: { columns: { id: 'text', title: 'text' }, rows: [{ id: 'a', title: 'x' }] },
       others: { columns: { id: 'text' }, rows: [] },
+      numbers: { columns: { id: 'int8' }, rows: [] },
     },
   })
   const server = await serve(remote)
   const migrations = [1, 2].map((n) => ({
     version: `000${n}`,
     name: `t${n}`,
-    up: `CREATE TABLE ${n === 1 ? 'todos' : 'others'} (id TEXT PRIMARY KEY, title TEXT);`,
+    up: `CREATE TABLE ${n === 1 ? 'numbers (id INTEGER PRIMARY KEY); CREATE TABLE todos' : 'others'} (id TEXT PRIMARY KEY, title TEXT);`,
   }))
   for (const { version, name, up } of migrations) writeFileSync(path.join(cwd, `migrations/${version}_${name}.sql`), up)
   rmSync(path.join(cwd, 'migrations/0001_extra.up.sql'))
@@ -284,9 +285,10 @@ test('the unpushed changes of a file and its user stay, whatever writes the file
     name: 'a',
     storage: 'memory',
     migrations: migrations.slice(0, 1),
-    remote: { url, key, fetch, tables: ['todos'] },
+    remote: { url, key, fetch, tables: ['todos', 'numbers'] },
   })
   await db.sync.run()
+  await db.run('INSERT INTO numbers VALUES (9007199254740993)')
   await db.run("INSERT INTO todos VALUES ('mine', 'unpushed')")
   await db.run("UPDATE todos SET title = 'changed' WHERE id = 'a'")
   await db.run("INSERT INTO tidelock_sync VALUES ('user', 'someone')")
@@ -296,7 +298,7 @@ test('the unpushed changes of a file and its user stay, whatever writes the file
     sqlite3(cwd, "SELECT key, op, base FROM tidelock_outbox; SELECT value FROM tidelock_sync WHERE name = 'user'")
   const before = outbox()
   const shown = async () => JSON.parse((await run(cwd, 'inspect app.sqlite --json')).out).sync
-  assert.deepEqual(await shown(), { pending: 2, rejected: 0 })
+  assert.deepEqual(await shown(), { pending: 3, rejected: 0 })
   assert.equal((await run(cwd, 'migrate run app.sqlite')).code, 0)
   assert.equal(outbox(), before)
   const there = `--url http://127.0.0.1:${server.address().port}`
@@ -306,10 +308,11 @@ test('the unpushed changes of a file and its user stay, whatever writes the file
       `pull --tables todos ${there}`,
       `push app.sqlite --tables todos --new ${there}`,
     ]) {
-      const { code, err } = await run(cwd, line, { env })
+      const { code, out, err } = await run(cwd, line, { env })
       assert.equal(code, 0, err)
+      if (line.startsWith('push')) assert.match(out, /^rejected: numbers {"id":"9007199254740993"}: restored$/m)
       assert.ok(before.startsWith(outbox()), line)
-      assert.deepEqual(await shown(), { pending: 2, rejected: 0 })
+      assert.deepEqual(await shown(), { pending: 3, rejected: 0 })
     }
   } finally {
     server.close()
@@ -321,6 +324,7 @@ test('the unpushed changes of a file and its user stay, whatever writes the file
   assert.deepEqual(
     (await restored.sync.rejected()).map(({ key, reason }) => [key.id, reason]),
     [
+      [9007199254740993n, 'restored'],
       ['mine', 'restored'],
       ['a', 'restored'],
     ],

@@ -229,6 +229,46 @@ test('an interrupted pull resumes', async () => {
   assert.ok(report.tables[0].inserted < Number(count), 'not all of it again')
 })
 
+test('an interrupted pull is not resumed from another URL, for other tables or with another schema', async () => {
+  const columns = 'id INTEGER PRIMARY KEY, order_id INTEGER, quantity INTEGER'
+  const own = ['--tables', 'order_lines', '--schema', 'schema.sql']
+  const others = {
+    'the same': [own, remote.url, true],
+    'another URL': [own, `${remote.url}/`, false],
+    'other tables': [['--tables', 'order_lines,products', '--schema', 'two.sql'], remote.url, false],
+    'another schema': [['--tables', 'order_lines', '--schema', 'more.sql'], remote.url, false],
+  }
+  for (const [what, [args, url, resumes]] of Object.entries(others)) {
+    const cwd = folder()
+    const schema = (name, more, others = '') =>
+      writeFileSync(path.join(cwd, name), `CREATE TABLE order_lines (${columns}${more}, updated_at TEXT); ${others}`)
+    schema('schema.sql', '')
+    schema('more.sql', ', line_no INTEGER')
+    schema('two.sql', '', productsSql)
+    remote.faults.add({ table: 'order_lines', status: 401, times: 1000, skip: 6 })
+    const cut = await run(cwd, ['pull', ...own], supabase())
+    remote.faults.clear()
+    assert.equal(cut.code, 1, what)
+    const { report } = await json(cwd, ['pull', ...args], { ...supabase(), SUPABASE_URL: url })
+    assert.equal(report.tables.find(({ table }) => table === 'order_lines').resumed, resumes, what)
+    const found = sqlite3(
+      path.join(cwd, 'app.sqlite'),
+      "SELECT group_concat(name) FROM pragma_table_info('order_lines')",
+    )
+    assert.equal(found.includes('line_no'), what === 'another schema', found)
+  }
+})
+
+test('options for a table that is not pulled are refused', async () => {
+  const cwd = folder()
+  for (const option of ['pk', 'cursor', 'deleted']) {
+    const args = ['pull', '--tables', 'products', '--pk', 'products=id', `--${option}`, 'product=updated_at']
+    const { code, err } = await run(cwd, args, supabase())
+    assert.equal(code, 2, err)
+    assert.match(err, new RegExp(`--${option} names product, which is none of the tables`))
+  }
+})
+
 test('--pk guesses the types; keys come from --env and --key-file', async () => {
   const cwd = folder()
   writeFileSync(

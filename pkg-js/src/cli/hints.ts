@@ -71,7 +71,8 @@ const byCode: Partial<Record<ErrorCode, string>> = {
     'Use a key of this project, and a TIDELOCK_ACCESS_TOKEN that has not expired: npx tidelock doctor --tables NAME checks them',
   sync_user_mismatch: 'Pull into another file for each user: --out FILE',
   timeout: `SQL of files may run for ${schemaTimeoutMs / 1000} s: make it do less`,
-  unpushed_changes: 'Push them first: npx tidelock push; or pass --force where the command has it',
+  unpushed_changes:
+    'Push them first: npx tidelock push; or drop them: pull --replace --discard-unpushed, or snapshot restore --force',
 }
 
 /** Returns a hint with commands instead of calls, where the command line has them. */

@@ -93,4 +93,7 @@ declare const process: {
   on(event: 'SIGINT', listener: () => void): void
 }
 
-declare const Buffer: { from(bytes: Uint8Array): { toString(encoding: 'base64'): string } }
+declare const Buffer: {
+  from(bytes: Uint8Array | ArrayBuffer): { toString(encoding: 'base64' | 'hex'): string }
+  from(text: string, encoding: 'base64url'): { toString(): string }
+}

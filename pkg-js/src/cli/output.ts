@@ -156,7 +156,7 @@ function bar(what: string, done: number, total: number | null, columns: number):
 }
 
 /** Converts values that JSON lacks. */
-function plain(value: unknown): unknown {
+export function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString()
   if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') }
   return value

@@ -65,8 +65,12 @@ export function endpoint(given: Invocation): Endpoint {
   }
 }
 
-/** Parses the `table=column,column` values of a repeatable option. Returns the columns by table. */
-export function byTable(given: Invocation, option: string): Map<string, readonly string[]> {
+/** Parses the `table=column,column` values of a repeatable option. Returns the columns by table, which must be one of `known` if that is given. */
+export function byTable(
+  given: Invocation,
+  option: string,
+  known?: readonly string[] | undefined,
+): Map<string, readonly string[]> {
   const tables = new Map<string, readonly string[]>()
   for (const pair of given.values(option)) {
     const at = pair.indexOf('=')
@@ -76,7 +80,10 @@ export function byTable(given: Invocation, option: string): Map<string, readonly
       .map((column) => column.trim())
     if (at < 1 || columns.includes(''))
       throw usageError(`--${option} ${pair} is malformed`, `Write --${option} table=column`)
-    tables.set(pair.slice(0, at).trim(), columns)
+    const table = pair.slice(0, at).trim()
+    if (known?.includes(table) === false)
+      throw usageError(`--${option} names ${table}, which is none of the tables`, `They are ${known.join(', ')}`)
+    tables.set(table, columns)
   }
   return tables
 }

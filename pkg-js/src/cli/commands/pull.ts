@@ -41,6 +41,7 @@ export const pull: Command = {
     },
     full: { about: 'read all rows again, not only changed ones' },
     'allow-empty': { about: 'allow the deletion of most or all rows of a table' },
+    'discard-unpushed': { about: 'with --replace: drop the changes in the file that were never pushed' },
   },
   examples: [
     'SUPABASE_URL=https://abc.supabase.co SUPABASE_SECRET_KEY=... npx tidelock pull --all --out app.sqlite',
@@ -51,17 +52,16 @@ export const pull: Command = {
   async run(given): Promise<Pulled> {
     const remote = endpoint(given)
     const file = given.value('out') ?? 'app.sqlite'
-    const { work, resumes } = workFolder(file)
+    const { work, resumes } = workFolder(file, await readingOf(given, remote))
     const made = await makeTables(work, file, remote, given).catch((error) => {
       // No row was read.
       if (!resumes) rmSync(work, { recursive: true, force: true })
       throw error
     })
-    const cursors = byTable(given, 'cursor')
-    const deleted = byTable(given, 'deleted')
+    const [cursors, deleted] = (['cursor', 'deleted'] as const).map((option) => byTable(given, option, made))
     const tables = made.map((table): TableSync => {
-      const [cursor] = cursors.get(table) ?? []
-      const [mark] = deleted.get(table) ?? []
+      const [cursor] = cursors?.get(table) ?? []
+      const [mark] = deleted?.get(table) ?? []
       return { table, cursor, deleted: mark }
     })
     const db = await openWork(work, file, given, { ...remote, tables })
@@ -71,6 +71,7 @@ export const pull: Command = {
         mode: given.flag('replace') ? 'replace' : 'merge',
         full: given.flag('full'),
         allowEmpty: given.flag('allow-empty'),
+        discardUnpushed: given.flag('discard-unpushed'),
         signal: given.signal,
         onProgress: ({ table, rows, total }) => progress.show(table, rows, total),
       })
@@ -104,20 +105,61 @@ export const pull: Command = {
 
 /** The file in the work folder with the state of the target file at the start of the pull. */
 const begunFrom = 'begun-from'
+/** The file in the work folder with what the pull reads. */
+const begunWith = 'begun-with'
+
+/** Digests of what a pull reads: from which remote, as which user, which tables; and of the SQL of `--schema`, if that is given. */
+interface Reading {
+  readonly rows: string
+  readonly script: string | undefined
+}
+
+async function readingOf(given: Invocation, { url, schema, key, accessToken }: Endpoint): Promise<Reading> {
+  const script = given.value('schema')
+  const rows = [
+    [url, schema, key, accessToken && userOf(await accessToken())],
+    [given.value('tables'), given.flag('all')],
+    ...['pk', 'cursor', 'deleted'].map((option) => given.values(option)),
+  ]
+  return {
+    rows: await digestOf(JSON.stringify(rows)),
+    script: script === undefined ? undefined : await digestOf(readText(script)),
+  }
+}
+
+async function digestOf(text: string): Promise<string> {
+  return Buffer.from(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))).toString('hex')
+}
+
+/** Whether a pull is the one that was interrupted, whose schema needs not be given again. */
+function isSame(begun: Reading, now: Reading): boolean {
+  return begun.rows === now.rows && (now.script === undefined || begun.script === now.script)
+}
+
+/** Returns the user of an access token, which stays the same when the token is renewed; the token if it isn't a JWT. */
+function userOf(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
+  } catch {
+    return token
+  }
+}
 
 /** Returns the work folder of a pull, beside the file, so that an interrupted pull can resume, and whether this one does. */
-function workFolder(file: string): { readonly work: string; readonly resumes: boolean } {
+function workFolder(file: string, reading: Reading): { readonly work: string; readonly resumes: boolean } {
   const work = `${file}.pulling`
-  const begun = path.join(work, begunFrom)
+  const [begun, asked] = [path.join(work, begunFrom), path.join(work, begunWith)]
   const found = lstatSync(work, { throwIfNoEntry: false })
   if (found !== undefined) {
-    // Resume only in a folder of this user, and only when the file didn't change since the pull began.
+    // Resume only in a folder of this user, only the same pull, and only when the file didn't change since that began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
-    if (isOurs && existsSync(begun) && readText(begun) === sqliteFileState(file)) return { work, resumes: true }
+    const resumes = isOurs && existsSync(asked) && isSame(JSON.parse(readText(asked)), reading)
+    if (resumes && existsSync(begun) && readText(begun) === sqliteFileState(file)) return { work, resumes }
     rmSync(work, { recursive: true, force: true })
   }
   makeFolder(path.dirname(work))
   mkdirSync(work, { mode: 0o700 })
+  writeWhole(asked, new TextEncoder().encode(JSON.stringify(reading)))
   return { work, resumes: false }
 }
 
@@ -149,6 +191,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
     // For a file that was pulled before, only the remote knows which tables it lacks.
     const asks = all && there.length > 0 && given.value('schema') === undefined
     const wanted = asks ? await remoteTables(remote, given) : named
+    if (wanted.length > 0) byTable(given, 'pk', wanted)
     const missing = wanted.filter((table) => !there.includes(table))
     if (wanted.length > 0 && missing.length === 0) return wanted
     const script = await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given)

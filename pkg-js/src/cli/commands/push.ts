@@ -1,6 +1,6 @@
 import type { Command } from '../command.js'
 import { stored, withDatabase } from '../local-database.js'
-import type { Output } from '../output.js'
+import { type Output, plain } from '../output.js'
 import type { OutboxEntry, PushReport } from '../package.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
 
@@ -52,7 +52,9 @@ export const push: Command = {
   print({ report, rejected }: Pushed, output: Output) {
     for (const { table, inserted, updated, deleted } of report.tables)
       output.line(`${table}: ${inserted} inserted, ${updated} updated, ${deleted} deleted`)
-    for (const { table, key, reason } of rejected)
-      output.line(`rejected: ${table} ${JSON.stringify(key)}: ${reason ?? ''}`)
+    for (const { table, key, reason, error } of rejected) {
+      const row = JSON.stringify(key, (_, value) => plain(value))
+      output.line(`rejected: ${table} ${row}: ${[reason, error].filter(Boolean).join(': ')}`)
+    }
   },
 }
