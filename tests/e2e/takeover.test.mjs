@@ -432,3 +432,36 @@ test('persist() asks the browser, and health shows its answer', async () => {
   assert.equal(inMemory, false)
   await page.close()
 })
+
+test('what another tab took over leaves nothing of its wasm instance in memory', {
+  only: 'current',
+  because: 'a worker ends with its memory',
+}, async () => {
+  const [page, other] = [await context.page(), await context.page()]
+  await page.evaluate(() => {
+    const { instantiate } = WebAssembly
+    window.instances = []
+    WebAssembly.instantiate = async (...given) => {
+      const made = await instantiate(...given)
+      window.instances.push(new WeakRef(made.instance ?? made))
+      return made
+    }
+  })
+  for (const name of [freshName(), freshName()]) {
+    await openIn(page, name)
+    await openIn(other, name, { onBusy: 'takeover' })
+    await page.evaluate(async () => {
+      await window.until(() => window.db.closed)
+      window.db = undefined
+    })
+    await other.evaluate(() => window.db.close())
+  }
+  const devtools = await page.context().newCDPSession(page)
+  const alive = () => page.evaluate(() => window.instances.filter((instance) => instance.deref()).length)
+  assert.ok((await page.evaluate(() => window.instances.length)) >= 2)
+  await until(async () => {
+    await devtools.send('HeapProfiler.collectGarbage')
+    return (await alive()) === 0
+  })
+  await Promise.all([page.close(), other.close()])
+})

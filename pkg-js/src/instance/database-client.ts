@@ -81,7 +81,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** The error with which the leader refuses this tab permanently. */
   #refusal: unknown
   #closing: Promise<void> | undefined
-  /** Called once the engine is closed. */
+  /** Called once the engine is closed, whatever has closed it. */
   onClosed: () => void = () => {}
   /** What a migration that is a function threw; through wasm only its text comes back. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
@@ -124,7 +124,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       warn: (detail) => this.#emit({ type: 'warning', detail }),
       refine: (error) => this.#refine(error),
       onDead: (error) => {
-        this.#endBackgroundWork()
+        this.#ended()
         for (const database of this.#databases) database.lifecycle.died(error)
       },
     }
@@ -243,7 +243,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     const { type, detail } = event
     if (type === 'warning') callUser(this.#warn, detail)
     if (type === 'snapshot') this.#copier?.happened(detail)
-    if (type === 'close') this.#copier?.close()
+    if (type === 'close') this.#ended()
     if (type === 'lock' && detail.state === 'lost') this.#isLockLost = true
     for (const database of [...this.#databases]) database.lifecycle.emit(event)
   }
@@ -266,6 +266,12 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** Registers the live queries again, after another engine has taken over. */
   renewed(): void {
     for (const database of this.#databases) database.lifecycle.renewed()
+  }
+
+  /** The engine has closed by itself, unless a close is in progress. */
+  #ended(): void {
+    this.#endBackgroundWork()
+    if (this.#closing === undefined) this.onClosed()
   }
 
   /** Ends the copies of snapshots to targets, and the watch on the signed-in user. */
