@@ -132,8 +132,9 @@ async function digestOf(text: string): Promise<string> {
 }
 
 /** Whether a pull is the one that was interrupted, whose schema needs not be given again. */
-function isSame(begun: PullSource, now: PullSource): boolean {
-  return begun.rows === now.rows && (now.script === undefined || begun.script === now.script)
+function isSame(begun: string, { rows, script }: PullSource): boolean {
+  const [begunRows, begunScript] = begun.split('\n')
+  return begunRows === rows && (script === undefined || begunScript === script)
 }
 
 /** Returns the user of an access token, which stays the same when the token is renewed; the token if it isn't a JWT. */
@@ -153,13 +154,13 @@ function workFolder(file: string, source: PullSource): { readonly work: string; 
   if (found !== undefined) {
     // Resume only in a folder of this user, only the same pull, and only when the file didn't change since that began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
-    const resumes = isOurs && existsSync(asked) && isSame(JSON.parse(readText(asked)), source)
+    const resumes = isOurs && existsSync(asked) && isSame(readText(asked), source)
     if (resumes && existsSync(begun) && readText(begun) === sqliteFileState(file)) return { work, resumes }
     rmSync(work, { recursive: true, force: true })
   }
   makeFolder(path.dirname(work))
   mkdirSync(work, { mode: 0o700 })
-  writeWhole(asked, new TextEncoder().encode(JSON.stringify(source)))
+  writeWhole(asked, new TextEncoder().encode(`${source.rows}\n${source.script ?? ''}`))
   return { work, resumes: false }
 }
 
