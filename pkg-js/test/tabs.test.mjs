@@ -4,9 +4,11 @@ import { test } from 'node:test'
 import { until } from '../../tests/scenarios/run/context.mjs'
 import { TidelockError } from '../src/base/errors.ts'
 import { compareVersions } from '../src/base/versions.ts'
+import { LastSyncCall } from '../src/engine/last-sync-call.ts'
 import { decodeReply, encodeReply } from '../src/rpc/reply.ts'
 import { checkCompatibility, tabInfoOf } from '../src/tabs/compatibility.ts'
 import { Liveness } from '../src/tabs/liveness.ts'
+import { parseLeaderMessage, parseTabMessage } from '../src/tabs/messages.ts'
 import { PendingCalls } from '../src/tabs/pending-calls.ts'
 import { EngineLost } from '../src/tabs/serving-engine.ts'
 import { mayWrite, WriteIds } from '../src/tabs/write-ids.ts'
@@ -273,4 +275,37 @@ test('calls reject after their timeout, on abort, when the leader is unreachable
   assert.deepEqual(late, [7])
   pendingCalls.refuse(new Error('refused'))
   await assert.rejects(pendingCalls.call(send('a')), /refused/)
+})
+
+test('of the calls that start or stop the sync, the last one is kept, in whichever order they are repeated', () => {
+  const [one, two, engine, next] = [new LastSyncCall(), new LastSyncCall(), new LastSyncCall(), new LastSyncCall()]
+  const started = engine.add(100, one.add(100).order)
+  assert.equal(two.keep(started), true)
+  assert.equal(one.keep(started), false)
+  const stopped = engine.add(null, two.add(null).order)
+  assert.equal(two.keep(stopped), false)
+  assert.deepEqual([two.last, stopped.order > started.order], [stopped, true])
+  // The engine ends before the first tab knows of the stop, and the next engine gets the repeated calls in either order.
+  assert.deepEqual([next.keep(one.last), next.keep(two.last), next.keep(one.last)], [true, true, false])
+  assert.deepEqual(next.last, stopped)
+  // A new call counts although its tab doesn't know the last one, and a tab that made one at the same time gets both.
+  assert.deepEqual(next.add(50, one.add(50).order), { intervalMs: 50, order: stopped.order + 1 })
+})
+
+test('a call that starts or stops the sync comes from other tabs only in the right form', () => {
+  const said = (message) => ({ v: 2, term: 'a', message: { id: 1, ...message } })
+  const event = (detail) => parseLeaderMessage(said({ method: 'event', args: [{ type: 'syncCall', detail }] }))
+  for (const intervalMs of [100, null]) assert.ok(event({ intervalMs, order: 1 }))
+  for (const wrong of [{}, { intervalMs: '1', order: 1 }, { intervalMs: 1, order: Number.NaN }, { order: 1 }])
+    assert.equal(event(wrong), undefined)
+  const call = (...args) => parseTabMessage(said({ method: 'core', args }))
+  // An earlier version of the package sends neither the order nor whether the call is repeated.
+  for (const args of [['syncStart', 100], ['syncStart', 100, 1, true], ['syncStop'], ['syncStop', 1, false]])
+    assert.ok(call(...args))
+  for (const args of [
+    ['syncStart', 100, '1', true],
+    ['syncStart', 100, 1, 1],
+    ['syncStop', {}],
+  ])
+    assert.equal(call(...args), undefined)
 })

@@ -23,6 +23,7 @@ import type {
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
 import type { Core } from '../engine/core.js'
+import type { SyncCall } from '../engine/last-sync-call.js'
 
 /** Options of {@link Sync.pull}. */
 export interface PullOptions extends CallOptions {
@@ -73,8 +74,6 @@ const defaultIntervalMs = 30_000
 export class Sync {
   readonly #connection: Connection
   readonly #remote: boolean
-  /** The interval of the last call: null after `stop`; undefined before any call, when the option `mode` decides. */
-  #interval: number | null | undefined
   #ready: Promise<void> | undefined
   #becomeReady: (() => void) | undefined
 
@@ -207,7 +206,8 @@ export class Sync {
    * when the network returns, when the page becomes visible, and within a second after local writes. A failed round is retried after a delay
    * that doubles up to two minutes, or after the delay that the remote asks for; offline, it waits for the network. A change that the remote
    * refuses because of a missing parent row is sent again for two minutes before it moves to {@link Sync.rejected}. Manual calls join a
-   * running round. A second `start` changes the interval.
+   * running round. A second `start` changes the interval. Where several tabs or objects share the database, the last call of any of them
+   * counts, until all are closed.
    *
    * The event `sync`, {@link Sync.status} and {@link Database.health} report the progress. The token of another user
    * (`sync_user_mismatch`) stops the sync. Rejects with `invalid_argument` without the option `remote`, and with `closed`.
@@ -222,8 +222,7 @@ export class Sync {
     const interval = checkInteger('intervalMs', intervalMs ?? defaultIntervalMs, 1)
     this.#needRemote('sync.start')
     this.#connection.check()
-    this.#interval = interval
-    await this.#unlessOver(this.#connection.read(undefined, (core) => core.syncStart(interval)))
+    await this.#send(this.#connection.syncCalls.add(interval), false)
   }
 
   /**
@@ -231,24 +230,24 @@ export class Sync {
    * work of the round stays; requests in flight are sent again in the next round, and not applied twice. Idempotent.
    */
   async stop(): Promise<void> {
-    this.#interval = null
     if (!this.#remote || this.#connection.closed) return
-    await this.#unlessOver(this.#connection.read(undefined, (core) => core.syncStop()))
+    await this.#send(this.#connection.syncCalls.add(null), false)
   }
 
   /** @internal Starts or stops the sync again after a restart of the engine, which knows the options only. */
   renewed(): void {
-    const interval = this.#interval
+    const { last } = this.#connection.syncCalls
     // An error of loading is reported by the next call that needs the sync.
-    if (interval === null) this.stop().catch(() => {})
-    else if (interval !== undefined) this.start({ intervalMs: interval }).catch(() => {})
+    if (last !== undefined) this.#send(last, true).catch(() => {})
     this.handleEvent({ phase: 'idle' })
   }
 
   /** Ignores `closed`, and `worker_crashed`: a restarted engine gets the call again in `renewed`. */
-  async #unlessOver(call: Promise<unknown>): Promise<void> {
+  async #send({ intervalMs, order }: SyncCall, isRepeated: boolean): Promise<void> {
     try {
-      await call
+      await this.#connection.read(undefined, (core) =>
+        intervalMs === null ? core.syncStop(order, isRepeated) : core.syncStart(intervalMs, order, isRepeated),
+      )
     } catch (error) {
       if (!isTidelockError(error, 'closed') && !isTidelockError(error, 'worker_crashed')) throw error
     }

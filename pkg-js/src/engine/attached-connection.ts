@@ -17,7 +17,7 @@ export class AttachedConnection extends Connection {
 
   /** `detach` is called once, by the call that closes this connection. */
   constructor(engine: Connection, detach: (finished: Promise<void>) => Promise<void>) {
-    super(engine.core, engine.options, engine.waiting, engine.functions)
+    super(engine.core, engine.options, engine.waiting, engine.functions, engine.syncCalls)
     this.#engine = engine
     this.#detach = detach
   }

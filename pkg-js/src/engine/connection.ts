@@ -7,6 +7,7 @@ import { type LimitedOptions, onStop, timedOut, until, Waiting, withLimit } from
 import { Callers } from './callers.js'
 import type { ResultMode } from './codec/results.js'
 import type { Core, Op } from './core.js'
+import { LastSyncCall } from './last-sync-call.js'
 import type { Work, WorkResult } from './work.js'
 
 /** Options and callbacks of one database's {@link Connection}. */
@@ -57,13 +58,22 @@ export abstract class Connection {
   readonly #finishing = new Set<Promise<unknown>>()
   /** The functions of transactions. */
   readonly functions: Callers
+  /** What starts or stops the sync again after a restart of the engine: shared by all database objects that use it. */
+  readonly syncCalls: LastSyncCall
 
   /** `core`: of another thread, all its methods return promises. */
-  constructor(core: Core, options: ConnectionOptions, waiting = new Waiting(), functions = new Callers()) {
+  constructor(
+    core: Core,
+    options: ConnectionOptions,
+    waiting = new Waiting(),
+    functions = new Callers(),
+    syncCalls = new LastSyncCall(),
+  ) {
     this.#core = core
     this.options = options
     this.waiting = waiting
     this.functions = functions
+    this.syncCalls = syncCalls
   }
 
   /** Executes one statement under a permit of its own, and waits until its writes are stored. */

@@ -35,6 +35,7 @@ import type {
 import type { Bytes } from '../base/values.js'
 import type { HttpRequest, HttpResponse, RequestEvent } from '../remote/request.js'
 import type { CoreAudit, CoreExpiry, CoreOptions, CoreRemoteOptions } from './core-options.js'
+import type { SyncCall } from './last-sync-call.js'
 
 /** What {@link Core.execute} is to do with a statement. */
 export const op = {
@@ -190,10 +191,13 @@ export interface Core {
   snapshotsStatus(): Promise<SnapshotHealth>
   syncPull(options: unknown, progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PullReport>
   syncPush(progress: ((step: PullProgress) => void) | undefined, cancel: number): Promise<PushReport>
-  /** Starts automatic sync. */
-  syncStart(intervalMs: number): void
-  /** Stops automatic sync. */
-  syncStop(): void
+  /**
+   * Starts automatic sync. An engine in another thread or tab ignores a call that `isRepeated` when it knows a later one; `order`: see
+   * {@link SyncCall}.
+   */
+  syncStart(intervalMs: number, order: number, isRepeated: boolean): void
+  /** Stops automatic sync; the arguments are those of {@link Core.syncStart}. */
+  syncStop(order: number, isRepeated: boolean): void
   /** Handles that a user has signed in or out: running calls end. */
   syncUser(signedIn: boolean): void
   /** Returns whether each pulled table has been pulled once. */
@@ -369,11 +373,12 @@ export interface CoreSnapshotFile {
   readonly pieces: readonly Bytes[]
 }
 
-/** An event of the wasm module, or a warning or a request of the package. All but `live` are shown to the user. */
+/** An event of the wasm module, or of the package. All but `live` and `syncCall` are shown to the user. */
 export type CoreEvent =
   | EngineEvent
   | { readonly type: 'warning'; readonly detail: Warning }
   | { readonly type: 'request'; readonly detail: RequestEvent }
+  | { readonly type: 'syncCall'; readonly detail: SyncCall }
 
 /** What the wasm module calls back, always on the thread that called `open`. */
 export interface Host {

@@ -236,7 +236,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   handle(event: CoreEvent): void {
     if (event.type === 'live') {
       for (const database of this.#databases) database.lifecycle.live.changed(event.detail.ids)
-    } else this.#emit(event)
+    } else if (event.type === 'syncCall') this.#connection?.syncCalls.keep(event.detail)
+    else this.#emit(event)
   }
 
   #emit(event: DatabaseEvent): void {

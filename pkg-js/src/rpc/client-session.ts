@@ -3,6 +3,7 @@ import { yieldToEventLoop } from '../base/event-loop.js'
 import { type LimitedOptions, timedOut } from '../base/waiting.js'
 import { andThen, type MaybePromise } from '../engine/connection.js'
 import type { CoreEvent } from '../engine/core.js'
+import type { SyncCall } from '../engine/last-sync-call.js'
 import type { Work, WorkResult } from '../engine/work.js'
 import { type Handlers, Transferred } from './channel.js'
 import { worthMoving } from './flat-codec.js'
@@ -29,6 +30,8 @@ export interface SessionHost {
   actorChanges: number
   /** Returns the tabs that may still ask for the results of their writes, when they have changed since the last call; otherwise none. */
   takeLiveClients(): readonly string[]
+  /** Returns whether the engine is to execute a call of `sync.start` or `sync.stop`; sends such a call to all clients, which keep it. */
+  admitSyncCall(connection: ServedConnection, call: SyncCall, isRepeated: boolean): boolean
 }
 
 /** The session of one client of an engine: of the page that has created it, or of another tab. */
@@ -139,6 +142,8 @@ export class ClientSession {
             this.#actor = args[0] as string | undefined
             this.#host.actor = this.#actor
           }
+          if (method === 'syncStart' && !this.#admitsSync(connection, args)) return
+          if (method === 'syncStop' && !this.#admitsSync(connection, [null, ...args])) return
           const core = connection.core as unknown as Record<string, (...args: unknown[]) => unknown>
           const answer = connection.sync(() => core[method]?.(...args))
           return answer instanceof Promise ? connection.guard(answer).then(withBytes) : withBytes(answer)
@@ -155,6 +160,12 @@ export class ClientSession {
         ),
       subscribe: (_, type) => this.subscribe(type),
     }
+  }
+
+  #admitsSync(connection: ServedConnection, args: readonly unknown[]): boolean {
+    // An earlier version of the package sends no order.
+    const [intervalMs, order = 1, isRepeated = false] = args as [number | null, number?, boolean?]
+    return this.#host.admitSyncCall(connection, { intervalMs, order }, isRepeated)
   }
 
   #connection(): ServedConnection {

@@ -2,6 +2,7 @@ import type { ConnectionOptions, MaybePromise } from '../engine/connection.js'
 import type { Core, CoreEvent, CoreFiles, CoreFolder } from '../engine/core.js'
 import type { CoreOptions } from '../engine/core-options.js'
 import { DirectConnection } from '../engine/direct-connection.js'
+import type { SyncCall } from '../engine/last-sync-call.js'
 import { Bridge } from '../instance/bridge.js'
 import type { createDatabaseInstance } from '../instance/instance.js'
 import { Channel, type Handlers, type Message } from './channel.js'
@@ -64,6 +65,9 @@ export class Server implements SessionHost {
     const channel = new Channel<PageMethods, WorkerMethods>(post, session.handlers as Handlers<WorkerMethods>)
     this.#attached.set(client, { session, channel })
     this.#liveClients.add(client)
+    // Only events of later calls follow, and this tab may be the one that remains.
+    const last = this.connection?.syncCalls.last
+    if (last !== undefined) channel.notify('event', [{ type: 'syncCall', detail: last }])
     return (message) => channel.receive(message)
   }
 
@@ -95,6 +99,15 @@ export class Server implements SessionHost {
     if (this.#liveClientsReported) return []
     this.#liveClientsReported = true
     return [...this.#liveClients]
+  }
+
+  admitSyncCall({ syncCalls }: ServedConnection, { intervalMs, order }: SyncCall, isRepeated: boolean): boolean {
+    // Only a repeated call may be ignored: clients may make new ones with the same order at the same time.
+    if (!isRepeated) syncCalls.add(intervalMs, order)
+    else if (!syncCalls.keep({ intervalMs, order })) return false
+    const { last } = syncCalls
+    if (last !== undefined) this.#emit({ type: 'syncCall', detail: last })
+    return true
   }
 
   #handlers(): Handlers<WorkerMethods> {

@@ -73,9 +73,9 @@ export const coreCalls: Readonly<Record<CoreCall, ArgumentValidators>> = {
   syncReady: repeatable(),
   syncRejected: repeatable(),
   syncRetry: once(text, options),
-  syncStart: repeatable(number),
+  syncStart: repeatable(number, maybe(number), maybe(flag)),
   syncStatus: repeatable(),
-  syncStop: repeatable(),
+  syncStop: repeatable(maybe(number), maybe(flag)),
   syncUser: repeatable(flag),
 }
 

@@ -171,8 +171,9 @@ export class Leader {
       if (this.#followers.get(id) !== attached || this.#leaving) return
       const verdict = isValid ? checkCompatibility(this.#info(), info) : wrongSecret()
       if (verdict === 'welcome') {
-        client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
+        // First, because a tab ignores messages of an engine before it is welcomed.
         this.#send(channel, 'welcome')
+        client = this.#engine.attach(id, (message: Message) => post(channel, { term, message }))
         return
       }
       if (verdict === 'handOver') this.#send(channel, 'soon')

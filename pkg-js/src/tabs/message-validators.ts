@@ -60,9 +60,15 @@ const toEngine: Readonly<Record<keyof ClientSession['handlers'], readonly Valida
   applied: [whole],
 }
 
+const otherEvent: Validator = (value) => text(value) && value !== 'syncCall'
+/** A follower repeats the call when it leads, and its engine checks no arguments. */
+const syncCall = object({ intervalMs: either(oneOf(null), number), order: number })
+
 /** The methods of a follower that an engine may call. */
 const toFollower: Readonly<Record<string, readonly Validator[]>> = {
-  event: [object({ type: text, detail: object({}) })],
+  event: [
+    either(object({ type: otherEvent, detail: object({}) }), object({ type: oneOf('syncCall'), detail: syncCall })),
+  ],
 }
 
 /** A serialized error with its causes, at most 16 deep. */
