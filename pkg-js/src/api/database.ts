@@ -11,6 +11,7 @@ import {
   checkString,
   optional,
 } from '../base/check.js'
+import type { DatabaseSecrets } from '../base/database-secrets.js'
 import type { Encryption } from '../base/encryption.js'
 import { invalid } from '../base/errors.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
@@ -65,9 +66,7 @@ export interface DatabaseOwner {
   readonly copier: SnapshotCopier | undefined
   /** Whether data is encrypted, as a whole or in columns: then none may be stored readable. */
   readonly hasSecrets: boolean
-  readonly encryption: Encryption | undefined
-  /** The database is encrypted with this from now on. */
-  rekeyed(encryption: Encryption | undefined): void
+  readonly secrets: DatabaseSecrets
 }
 
 /** An `EventTarget`, in types that need none of the DOM's. */
@@ -425,16 +424,15 @@ export class Database extends Events implements AsyncDisposable {
     checkCall('rekey', options)
     const { live } = this.lifecycle
     // An encrypted database has none.
-    const hasResults = encryption !== null && this.#owner.encryption === undefined
+    const hasResults = encryption !== null && this.#owner.secrets.current === undefined
     const prepare = async () => {
       const checked = encryption === null ? null : (await encryptionChecks()).checkEncryption(encryption)
       if (hasResults) await live.clearLastResults()
       return checked
     }
-    await this.#connection.preparing(options, prepare, async (core, cancel, checked) => {
-      await core.rekey(checked, cancel)
-      this.#owner.rekeyed(checked ?? undefined)
-    })
+    await this.#connection.preparing(options, prepare, (core, cancel, checked) =>
+      this.#owner.secrets.change(checked ?? undefined, () => core.rekey(checked, cancel)),
+    )
     // What was stored during the call, by another object.
     if (hasResults) await live.clearLastResults().catch(() => {})
   }
@@ -457,7 +455,7 @@ export class Database extends Events implements AsyncDisposable {
     checkCall('rotateKey', options)
     await this.#connection.cancellable(options, async (core, cancel) => {
       // The engine stores nothing of a database in memory, and doesn't know its secret.
-      if (this.#options.storage === 'memory' && this.#owner.encryption === undefined)
+      if (this.#options.storage === 'memory' && this.#owner.secrets.current === undefined)
         throw invalid('The database is not encrypted: it has no key to rotate', {
           hint: 'rekey(encryption) encrypts it',
         })

@@ -3,7 +3,7 @@ import type { DatabaseEvent } from '../api/events.js'
 import { Snapshots } from '../api/snapshots.js'
 import { IdleWatch, Steps } from '../api/steps.js'
 import { Tx } from '../api/transaction.js'
-import type { Encryption } from '../base/encryption.js'
+import { DatabaseSecrets } from '../base/database-secrets.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
 import { callUser, type Warning, warnOnConsole } from '../base/events.js'
 import type { Conflict } from '../base/generated-types.js'
@@ -75,7 +75,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   /** The database objects that use the engine. */
   readonly #databases = new Set<Database>()
   #copier: SnapshotCopier | undefined
-  #encryption: Encryption | undefined
+  readonly secrets: DatabaseSecrets
   #role: 'leader' | 'follower' | undefined
   #isLockLost = false
   /** The error with which the leader refuses this tab permanently. */
@@ -97,7 +97,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
   ) {
     this.#options = options
     this.#watchUser = watchUser
-    this.#encryption = options.encryption
+    this.secrets = new DatabaseSecrets(options.encryption)
     this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? warnOnConsole
@@ -152,7 +152,7 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
       compress,
       retries,
       backoffMs,
-      encryption: () => this.#encryption,
+      encryption: () => this.secrets.current,
       export: (id, options) => own.export(id, options),
       report: (detail) => this.#emit({ type: 'snapshot', detail }),
     })
@@ -198,17 +198,8 @@ export class DatabaseClient implements EngineCallbacks, DatabaseOwner {
     return this.#copier
   }
 
-  /** How the database is encrypted now. */
-  get encryption(): Encryption | undefined {
-    return this.#encryption
-  }
-
   get hasSecrets(): boolean {
-    return this.#encryption !== undefined || this.#options.columnKey !== undefined
-  }
-
-  rekeyed(encryption: Encryption | undefined): void {
-    this.#encryption = encryption
+    return this.secrets.current !== undefined || this.#options.columnKey !== undefined
   }
 
   /** Closes the engine, after what is `finished` first. From now on no other object can use it. */

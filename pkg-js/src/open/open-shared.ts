@@ -30,6 +30,7 @@ export async function openShared(
   options.signal?.throwIfAborted()
   const begin: BeginSession = (connection, number, eventTypes) => {
     const tab = new SharedTab(
+      client.secrets,
       (message) => queueMicrotask(() => channel.receive(message)),
       (handlers, events) =>
         options.thread === 'worker'

@@ -102,7 +102,7 @@ class PageEngine {
     const { signal } = options
     const { options: first, client } = this.#held as Held
     // Those of the opening, and the encryption since a `rekey`.
-    checkSame({ ...first, encryption: client.encryption }, options)
+    checkSame({ ...first, encryption: client.secrets.current }, options)
     this.#waiting++
     try {
       await until(this.opened, { signal })

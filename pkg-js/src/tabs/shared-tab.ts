@@ -1,3 +1,4 @@
+import type { DatabaseSecrets } from '../base/database-secrets.js'
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
@@ -42,11 +43,11 @@ export class SharedTab {
   readonly #id = crypto.randomUUID()
   #request!: OpenRequest
   #info!: TabInfo
-  #encryption: Encryption | undefined
+  readonly #secrets: DatabaseSecrets
   /** Proves that this tab knows the secret of the database. */
   #prover!: Promise<Prover>
   readonly #forwarding = new Forwarding((encryption) => {
-    this.#secure(encryption ?? undefined)
+    this.#proveWith(encryption ?? undefined)
     this.#own?.leader.rekeyed()
   })
   #client: HeldLock | undefined
@@ -65,8 +66,9 @@ export class SharedTab {
   #ended = false
   readonly #crashes = new CrashLimiter()
 
-  /** `post` sends messages to the page; `startEngine` makes the engine of this tab when it leads. */
-  constructor(post: (message: Message) => void, startEngine: StartEngine) {
+  /** `secrets` are the page's; `post` sends messages to it; `startEngine` makes the engine of this tab when it leads. */
+  constructor(secrets: DatabaseSecrets, post: (message: Message) => void, startEngine: StartEngine) {
+    this.#secrets = secrets
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#startEngine = startEngine
     this.released = new Promise((resolve) => {
@@ -104,8 +106,7 @@ export class SharedTab {
     }
   }
 
-  #secure(encryption: Encryption | undefined): void {
-    this.#encryption = encryption
+  #proveWith(encryption: Encryption | undefined): void {
     this.#prover = proverOf(this.#request.checked.name, encryption)
     // A failure is reported where the prover is used.
     this.#prover.catch(() => {})
@@ -114,9 +115,9 @@ export class SharedTab {
   // Opening and closing.
 
   async #open(request: OpenRequest): Promise<void> {
-    const { checked, encryption } = request
+    const { checked } = request
     this.#request = request
-    this.#secure(encryption)
+    this.#proveWith(this.#secrets.current)
     for (const type of request.eventTypes) this.#forwarding.eventTypes.add(type)
     this.#forwarding.pendingCalls.timeoutMs = checked.lockTimeoutMs
     this.#info = await tabInfoOf(checked)
@@ -301,7 +302,7 @@ export class SharedTab {
     })
     try {
       const request = await this.#openingFor(meeting)
-      const opened = Promise.race([own.open(request), failed, lost])
+      const opened = Promise.race([this.#openWithSecret(own, request), failed, lost])
       // Other tabs see this lock also while the opening blocks the thread; a former leader may still hold it.
       const settled = opened.catch(() => {})
       navigator.locks.request(namesOf(name).opening, { mode: 'shared' }, () => settled).catch(() => {})
@@ -323,11 +324,16 @@ export class SharedTab {
     return {
       ...opening,
       checked: { ...checked, ...meeting },
-      encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
       eventTypes: [...this.#forwarding.eventTypes],
       tabs: { own: this.#id, alive },
     }
+  }
+
+  async #openWithSecret(own: OwnEngine, request: OpenRequest): Promise<void> {
+    const { current } = this.#secrets
+    await this.#secrets.open((encryption) => own.open({ ...request, encryption }))
+    if (this.#secrets.current !== current) this.#proveWith(this.#secrets.current)
   }
 
   /** Handles a failed opening. A tab that was served before retries while another tab has the database, or a frozen one its files. */

@@ -38,18 +38,15 @@ export async function openInWorker(
   const handlers = (connection: ChannelConnection, number: number) => pageHandlers(connection, number, options, client)
   const opening = async (session: WorkerSession, again: boolean, eventTypes: readonly string[]) => {
     const module = await loadModule(options.wasm)
-    await session.channel.ask('open', [
-      {
-        // The browser releases the lock of the crashed worker: no other holder must lose it by a takeover or a steal.
-        checked: again ? { ...checked, onBusy: 'wait' } : checked,
-        module,
-        ...given,
-        // That of `open`, unless `rekey` has changed it.
-        encryption: client.encryption,
-        has: { seed: client.seed !== undefined && !again, fetch: client.fetch !== undefined },
-        eventTypes,
-      },
-    ])
+    const request = {
+      // The browser releases the lock of the crashed worker: no other holder must lose it by a takeover or a steal.
+      checked: again ? { ...checked, onBusy: 'wait' as const } : checked,
+      module,
+      ...given,
+      has: { seed: client.seed !== undefined && !again, fetch: client.fetch !== undefined },
+      eventTypes,
+    }
+    await client.secrets.open((encryption) => session.channel.ask('open', [{ ...request, encryption }]))
   }
   const connection = new ChannelConnection(
     client.connectionOptions(checked),
