@@ -1,4 +1,4 @@
-import { beforeCommit, isTidelockError, TidelockError } from '../base/errors.js'
+import { beforeCommit, errorWith, isTidelockError, TidelockError } from '../base/errors.js'
 import type { SqlFragment } from '../base/sql.js'
 import type { CallOptions, SqlParams } from '../base/values.js'
 import { until } from '../base/waiting.js'
@@ -29,6 +29,7 @@ import {
   type WorkerMethods,
 } from './protocol.js'
 import { type RemoteTraits, remoteCore } from './remote-core.js'
+import { isTransient, Reopening } from './reopening.js'
 
 /** Permit ids here are the session's number times this, plus the engine's id, so that those of different sessions differ. */
 const permitIdsPerSession = 2 ** 32
@@ -62,6 +63,7 @@ export class ChannelConnection extends Connection {
   #sessionNumber = 0
   #codec!: FlatCodec
   readonly #crashes = new CrashLimiter()
+  readonly #reopening = new Reopening()
   #isOpen = false
   #unwatchPage = () => {}
 
@@ -71,7 +73,7 @@ export class ChannelConnection extends Connection {
         {
           ask: (call, options) => this.#ask('core', call, options),
           notify: (call) => this.#session.channel.notify('core', call),
-          close: () => this.#ask('close', []),
+          close: () => this.#closeEngine(),
         },
         traits,
       ),
@@ -98,7 +100,7 @@ export class ChannelConnection extends Connection {
     this.#unwatchPage = watchPage((event) => this.#session.channel.notify('page', [event]))
   }
 
-  #start(): Promise<void> {
+  async #start(): Promise<void> {
     const { session, opened } = this.#beginSession(this, ++this.#sessionNumber, [...this.#eventTypes])
     this.#session = session
     // The ids of shapes belong to one session.
@@ -138,9 +140,37 @@ export class ChannelConnection extends Connection {
     const number = this.#sessionNumber + 1
     try {
       await this.#start()
+      this.#reopening.succeeded()
     } catch (error) {
-      if (number === this.#sessionNumber) this.die(this.#refined(error))
+      if (number === this.#sessionNumber) this.#notReopened(this.#refined(error))
     }
+  }
+
+  /** Handles a failed reopening. None of the calls that waited for it has run. */
+  #notReopened(error: TidelockError): void {
+    if (!isTransient(error)) {
+      this.die(error)
+      return
+    }
+    this.#reopening.failed(() => {
+      this.#restart()
+      this.#onRenewed()
+    })
+    this.#session.end(errorWith(error, { details: { applied: false } }))
+  }
+
+  /** Without an engine there is nothing to close. */
+  async #closeEngine(): Promise<void> {
+    try {
+      await this.#ask('close', [])
+    } catch (error) {
+      if (!this.#reopening.isDue) throw error
+    }
+  }
+
+  override check(): void {
+    if (!this.closed) this.#reopening.retry()
+    super.check()
   }
 
   statement(
@@ -311,6 +341,7 @@ export class ChannelConnection extends Connection {
   }
 
   async watch(sql: string, params: unknown): Promise<number> {
+    this.#reopening.retry()
     // Not transferred, because a shared tab sends it again to the next leader.
     return this.#ask('watch', [sql, this.#codec.pack(op.query, sql, params).areas])
   }
@@ -335,6 +366,7 @@ export class ChannelConnection extends Connection {
 
   protected override end(error: TidelockError): void {
     super.end(error)
+    this.#reopening.cancel()
     this.#unwatchPage()
     this.#session.end(error)
   }

@@ -1,5 +1,5 @@
 import type { Encryption } from '../base/encryption.js'
-import type { TidelockError } from '../base/errors.js'
+import { errorWith, isTidelockError, type TidelockError } from '../base/errors.js'
 import type { Work } from '../engine/work.js'
 import type { Handlers } from '../rpc/channel.js'
 import { outcomeUnknown } from '../rpc/client-session.js'
@@ -207,8 +207,13 @@ export class Forwarding {
     }
   }
 
-  #wasApplied(writeId: number): Promise<boolean> {
-    return this.#repeatable({}, ({ channel }) => channel.ask('applied', [writeId]))
+  /** Asks whether a commit was applied. When that can't be found out, `details.applied` of the error is null. */
+  async #wasApplied(writeId: number): Promise<boolean> {
+    try {
+      return await this.#repeatable({}, ({ channel }) => channel.ask('applied', [writeId]))
+    } catch (error) {
+      throw isTidelockError(error) ? errorWith(error, { details: { applied: null } }) : error
+    }
   }
 
   #core(method: string, args: readonly unknown[]): unknown {

@@ -38,6 +38,8 @@ interface PendingCall {
 export class PendingCalls {
   /** How long calls wait for a serving engine, in milliseconds. */
   timeoutMs = 10_000
+  /** Called when a call waits. */
+  onWait = () => {}
   #serving: ServingEngine | undefined
   readonly #pending = new Set<PendingCall>()
   #waiting: { readonly number: number; resume(): void }[] = []
@@ -67,10 +69,15 @@ export class PendingCalls {
     this.#serving = undefined
   }
 
-  /** Rejects all pending and further calls with that error; `details.applied` is null for writes that an engine may have applied. */
+  /** Rejects all pending and further calls with that error: see {@link reject}. */
   refuse(error: unknown): void {
     this.#refused = error
     this.#serving = undefined
+    this.reject(error)
+  }
+
+  /** Rejects all pending calls with that error; `details.applied` is null for writes that an engine may have applied. */
+  reject(error: unknown): void {
     const unknown = isTidelockError(error) ? errorWith(error, { details: { applied: null } }) : error
     for (const pending of [...this.#pending]) pending.fail(pending.sent && pending.writes ? unknown : error)
   }
@@ -196,6 +203,7 @@ export class PendingCalls {
         resume()
       },
     })
+    this.onWait()
   }
 }
 

@@ -1,10 +1,11 @@
 import type { DatabaseSecrets } from '../base/database-secrets.js'
 import type { Encryption } from '../base/encryption.js'
-import { isTidelockError, TidelockError } from '../base/errors.js'
+import { errorWith, isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
+import { isTransient, Reopening } from '../rpc/reopening.js'
 import { deserializeError, serializeError } from '../rpc/serialized-error.js'
 import { rekeyed, type TabInfo, tabInfoOf } from './compatibility.js'
 import type { Engine, EngineEvents, EngineHandlers } from './engine.js'
@@ -65,12 +66,15 @@ export class SharedTab {
   #seeded = false
   #ended = false
   readonly #crashes = new CrashLimiter()
+  readonly #deletions = new CrashLimiter()
+  readonly #reopening = new Reopening()
 
   /** `secrets` are the page's; `post` sends messages to it; `startEngine` makes the engine of this tab when it leads. */
   constructor(secrets: DatabaseSecrets, post: (message: Message) => void, startEngine: StartEngine) {
     this.#secrets = secrets
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#startEngine = startEngine
+    this.#forwarding.pendingCalls.onWait = () => this.#reopening.retry()
     this.released = new Promise((resolve) => {
       this.#markReleased = resolve
     })
@@ -80,6 +84,7 @@ export class SharedTab {
   end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#reopening.cancel()
     this.#forwarding.pendingCalls.refuse(
       new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }),
     )
@@ -264,9 +269,11 @@ export class SharedTab {
 
   // Leading.
 
-  /** Leads; an engine that can't be opened ends this tab. */
+  /** Leads; for an engine that can't be opened see {@link #notOpened}. */
   #lead(lock: HeldLock, meeting: Meeting): void {
-    this.#tryToLead(lock, meeting).catch((error) => this.#fail(error))
+    this.#tryToLead(lock, meeting)
+      .catch((error) => this.#notOpened(lock, error, meeting))
+      .catch((error) => this.#fail(error))
   }
 
   /** Opens the engine and serves all tabs. When another tab steals the lock, ends the engine and follows that tab. */
@@ -314,6 +321,7 @@ export class SharedTab {
     }
     if (this.#own !== own || this.#ended) return
     this.#seeded = true
+    this.#reopening.succeeded()
     leader.serve()
     this.#serve(own.serving, 'leader')
   }
@@ -344,9 +352,22 @@ export class SharedTab {
       return this.#lead(lock, {})
     const busy = busyCodes.some((code) => isTidelockError(error, code))
     // A deletion by force takes the storage away from an opening, before its lock.
-    const mayBeDeleted = isTidelockError(error, 'storage_unavailable') && !this.#crashes.record()
+    const mayBeDeleted = isTidelockError(error, 'storage_unavailable') && !this.#deletions.record()
     if (this.#wasServed && (busy || mayBeDeleted) && !this.#ended) return this.#lead(lock, { onBusy: 'wait' })
+    if (this.#wasServed && isTidelockError(error) && isTransient(error)) return this.#leadLater(lock, error)
     this.#fail(error)
+  }
+
+  /** Rejects the calls that wait, and retries later, unless another tab steals the lock before. */
+  #leadLater(lock: HeldLock, error: TidelockError): void {
+    if (this.#ended) return
+    this.#reopening.failed(() => this.#lead(lock, { onBusy: 'wait' }))
+    this.#forwarding.pendingCalls.reject(errorWith(error, { details: { applied: false } }))
+    void lock.lost.then(() => {
+      if (this.#lock !== lock || !this.#reopening.isDue) return
+      this.#reopening.cancel()
+      void this.#stepDown()
+    })
   }
 
   /** Ends this tab's engine at once, if there is one. Resolves when it has ended, or the one that was dropped before. */

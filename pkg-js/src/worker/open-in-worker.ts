@@ -29,7 +29,15 @@ export async function openInWorker(
       fail = reject
     })
     const again = number > 1
-    const session = new WorkerSession(startWorker(options.worker), handlers(connection, number), {
+    const worker = () => {
+      try {
+        return startWorker(options.worker)
+      } catch (error) {
+        fail(error)
+        return inert()
+      }
+    }
+    const session = new WorkerSession(worker(), handlers(connection, number), {
       failed: fail,
       crashed: (cause) => connection.crashed(number, cause),
     })
@@ -57,4 +65,9 @@ export async function openInWorker(
   client.connect(connection)
   await connection.open(options.signal)
   client.opened(checked)
+}
+
+/** Returns what takes the place of a worker that can't be started: calls wait until the session ends. */
+function inert(): Worker {
+  return { postMessage: () => {}, terminate: () => {} } as unknown as Worker
 }
