@@ -52,7 +52,7 @@ export const pull: Command = {
   async run(given): Promise<Pulled> {
     const remote = endpoint(given)
     const file = given.value('out') ?? 'app.sqlite'
-    const { work, resumes } = workFolder(file, await sourceOf(given, remote))
+    const { work, resumes } = workFolder(file, await originOf(given, remote))
     const made = await makeTables(work, file, remote, given).catch((error) => {
       // No row was read.
       if (!resumes) rmSync(work, { recursive: true, force: true })
@@ -109,12 +109,12 @@ const begunFrom = 'begun-from'
 const begunWith = 'begun-with'
 
 /** Digests of what a pull reads: from which remote, as which user, which tables; and of the SQL of `--schema`, if that is given. */
-interface PullSource {
+interface RowOrigin {
   readonly rows: string
   readonly script: string | undefined
 }
 
-async function sourceOf(given: Invocation, { url, schema, key, accessToken }: Endpoint): Promise<PullSource> {
+async function originOf(given: Invocation, { url, schema, key, accessToken }: Endpoint): Promise<RowOrigin> {
   const script = given.value('schema')
   const rows = [
     [url, schema, key, accessToken && userOf(await accessToken())],
@@ -132,7 +132,7 @@ async function digestOf(text: string): Promise<string> {
 }
 
 /** Whether a pull is the one that was interrupted, whose schema needs not be given again. */
-function isSame(begun: string, { rows, script }: PullSource): boolean {
+function isSame(begun: string, { rows, script }: RowOrigin): boolean {
   const [begunRows, begunScript] = begun.split('\n')
   return begunRows === rows && (script === undefined || begunScript === script)
 }
@@ -147,20 +147,20 @@ function userOf(token: string): unknown {
 }
 
 /** Returns the work folder of a pull, beside the file, so that an interrupted pull can resume, and whether this one does. */
-function workFolder(file: string, source: PullSource): { readonly work: string; readonly resumes: boolean } {
+function workFolder(file: string, origin: RowOrigin): { readonly work: string; readonly resumes: boolean } {
   const work = `${file}.pulling`
   const [begun, asked] = [path.join(work, begunFrom), path.join(work, begunWith)]
   const found = lstatSync(work, { throwIfNoEntry: false })
   if (found !== undefined) {
     // Resume only in a folder of this user, only the same pull, and only when the file didn't change since that began.
     const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
-    const resumes = isOurs && existsSync(asked) && isSame(readText(asked), source)
+    const resumes = isOurs && existsSync(asked) && isSame(readText(asked), origin)
     if (resumes && existsSync(begun) && readText(begun) === sqliteFileState(file)) return { work, resumes }
     rmSync(work, { recursive: true, force: true })
   }
   makeFolder(path.dirname(work))
   mkdirSync(work, { mode: 0o700 })
-  writeWhole(asked, new TextEncoder().encode(`${source.rows}\n${source.script ?? ''}`))
+  writeWhole(asked, new TextEncoder().encode(`${origin.rows}\n${origin.script ?? ''}`))
   return { work, resumes: false }
 }
 
