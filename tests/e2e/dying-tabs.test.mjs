@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
 import { pairTables, reopened, rounds } from './killing.mjs'
+import { crash } from './tabs-harness.mjs'
 
 const context = suite()
 /** Ten in a long run of kills and with TIDELOCK_ALL=1. */
@@ -42,10 +43,7 @@ const deaths = [
   (page) => page.close(),
   (page) => context.load(page),
   async (page) => {
-    const session = await page.context().newCDPSession(page)
-    const crashed = new Promise((resolve) => page.once('crash', resolve))
-    session.send('Page.crash').catch(() => {})
-    await crashed
+    await crash(page)
     await page.close()
   },
 ]

@@ -1,18 +1,10 @@
 // A tab that closes a shared database finishes the calls made so far, also while its leader, its engine or its role changes.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
-import { close, opened } from './tabs-harness.mjs'
+import { close, crash, opened } from './tabs-harness.mjs'
 
 const context = suite()
 const tabs = (count, options) => opened(context, count, options)
-
-/** Ends the process of a page, as a crash does. */
-async function crash(page) {
-  const session = await page.context().newCDPSession(page)
-  const crashed = new Promise((resolve) => page.once('crash', resolve))
-  session.send('Page.crash').catch(() => {})
-  await crashed
-}
 
 /** A leader and a follower with a table; no tab receives what the leader sends from now on. */
 async function silentLeader(name) {
@@ -24,6 +16,24 @@ async function silentLeader(name) {
   })
   return pages
 }
+
+/** Begins a transaction in a tab with a first row, as `window.transaction`; `window.goOn` lets it add a second one and commit. */
+const beginTransaction = (page) =>
+  page.evaluate(
+    () =>
+      new Promise((begin) => {
+        window.transaction = window.failure(
+          window.db.transaction(async (tx) => {
+            await tx.run('INSERT INTO t VALUES (1)')
+            await new Promise((resolve) => {
+              window.goOn = resolve
+              begin()
+            })
+            await tx.run('INSERT INTO t VALUES (2)')
+          }),
+        )
+      }),
+  )
 
 /** Begins a write in a tab: → its result or error in `written`. */
 const write = (page) =>
@@ -119,25 +129,13 @@ test('a follower that closes finishes its transaction first', async () => {
   const name = freshName()
   const [leader, page] = await tabs(2, { name })
   await leader.evaluate(() => window.db.exec('CREATE TABLE t (v)'))
+  await beginTransaction(page)
   const committed = await page.evaluate(async () => {
-    const begun = new Promise((begin) => {
-      window.committed = window.failure(
-        window.db.transaction(async (tx) => {
-          await tx.run('INSERT INTO t VALUES (1)')
-          await new Promise((resolve) => {
-            window.goOn = resolve
-            begin()
-          })
-          await tx.run('INSERT INTO t VALUES (2)')
-        }),
-      )
-    })
-    await begun
     const closing = window.db.close()
     await new Promise((resolve) => setTimeout(resolve))
     window.goOn()
     await closing
-    return window.committed
+    return window.transaction
   })
   assert.deepEqual(committed, { resolved: undefined })
   assert.deepEqual(await leader.evaluate(() => window.db.query('SELECT v FROM t')), [{ v: 1 }, { v: 2 }])
@@ -168,21 +166,8 @@ for (const [what, end] of Object.entries({
 }))
   test(`a leader that ${what} keeps its lock while its own transaction runs`, async () => {
     const pages = await tabs(2, { encryption: { passphrase: 'one-secret-1' } })
-    await pages[0].evaluate(async () => {
-      await window.db.exec('CREATE TABLE t (v)')
-      await new Promise((begin) => {
-        window.transaction = window.failure(
-          window.db.transaction(async (tx) => {
-            await tx.run('INSERT INTO t VALUES (1)')
-            await new Promise((resolve) => {
-              window.goOn = resolve
-              begin()
-            })
-            await tx.run('INSERT INTO t VALUES (2)')
-          }),
-        )
-      })
-    })
+    await pages[0].evaluate(() => window.db.exec('CREATE TABLE t (v)'))
+    await beginTransaction(pages[0])
     await pages[1].evaluate(() => {
       window.pings = 0
       const { postMessage } = BroadcastChannel.prototype

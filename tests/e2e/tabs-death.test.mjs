@@ -1,18 +1,10 @@
 // The tab that leads goes: closed, crashed, frozen, in the midst of writes. What was acknowledged is there, and nothing is there twice.
 import assert from 'node:assert/strict'
 import { clearSiteData, freshName, suite, test, until } from './harness.mjs'
-import { close, hang, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
+import { close, crash, hang, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
 
 const context = suite()
 const tabs = (count, options) => opened(context, count, options)
-
-/** Ends the process of a page, as a crash does. */
-async function crash(page) {
-  const session = await page.context().newCDPSession(page)
-  const crashed = new Promise((resolve) => page.once('crash', resolve))
-  session.send('Page.crash').catch(() => {})
-  await crashed
-}
 
 /** Counts in a tab, in several ways, until it is asked to stop; returns the counts then. */
 function count(page, who) {

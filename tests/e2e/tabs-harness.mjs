@@ -21,6 +21,14 @@ export async function opened(context, count, options = {}) {
   return pages
 }
 
+/** Ends the process of a page, as a crash does. */
+export async function crash(page) {
+  const session = await page.context().newCDPSession(page)
+  const crashed = new Promise((resolve) => page.once('crash', resolve))
+  session.send('Page.crash').catch(() => {})
+  await crashed
+}
+
 /** Waits until each of these tabs has its role. */
 export async function haveRoles(pages, expected) {
   let last

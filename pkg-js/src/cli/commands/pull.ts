@@ -58,10 +58,11 @@ export const pull: Command = {
       if (!resumes) rmSync(work, { recursive: true, force: true })
       throw error
     })
-    const [cursors, deleted] = (['cursor', 'deleted'] as const).map((option) => byTable(given, option, made))
+    const cursors = byTable(given, 'cursor', made)
+    const deleted = byTable(given, 'deleted', made)
     const tables = made.map((table): TableSync => {
-      const [cursor] = cursors?.get(table) ?? []
-      const [mark] = deleted?.get(table) ?? []
+      const [cursor] = cursors.get(table) ?? []
+      const [mark] = deleted.get(table) ?? []
       return { table, cursor, deleted: mark }
     })
     const db = await openWork(work, file, given, { ...remote, tables })
