@@ -2,36 +2,46 @@
 import assert from 'node:assert/strict'
 
 /**
- * A folder in memory for `directoryTarget`; `files` maps names to blobs, `folders` has the names of folders that aren't empty. A file
- * exists once it was closed.
+ * A folder in memory for `directoryTarget`; `files` maps names to blobs, `folders` has the names of folders that aren't empty. As in a
+ * browser, a file is empty until it is closed. `full`: there is no space for more.
  */
 function folder() {
   const files = new Map()
   const folders = new Set()
   const handle = (name) => ({
+    kind: 'file',
     name,
+    getFile: async () => files.get(name),
     async createWritable() {
       const parts = []
       return new WritableStream({
-        write: (part) => void parts.push(part),
+        write: (part) => {
+          if (made.full) throw new DOMException('The disk is full', 'QuotaExceededError')
+          parts.push(part)
+        },
         close: () => void files.set(name, new Blob(parts)),
       })
     },
   })
-  return {
+  const made = {
     kind: 'directory',
+    full: false,
     files,
     folders,
-    getFileHandle: async (name) => handle(name),
+    async getFileHandle(name) {
+      if (!files.has(name)) files.set(name, new Blob())
+      return handle(name)
+    },
     async *entries() {
       for (const name of folders) yield [name, { kind: 'directory' }]
-      for (const name of [...files.keys()]) yield [name, { kind: 'file' }]
+      for (const name of [...files.keys()]) yield [name, handle(name)]
     },
     async removeEntry(name) {
       if (folders.has(name)) throw new DOMException('The folder is not empty', 'InvalidModificationError')
       files.delete(name)
     },
   }
+  return made
 }
 
 /** Collects the events of a database's copies from now on. */
@@ -99,6 +109,28 @@ export default {
     const names = [...directory.files.keys()].filter((name) => name !== others[1])
     assert.deepEqual(names, [events[1].snapshot.name.replaceAll(':', '-')], 'the newest copy, and only that')
     assert.deepEqual(await rowsIn(directory.files.get(names[0]), t), [{ n: 1 }, { n: 2 }])
+  },
+
+  'a copy that fails, or whose page dies, leaves no file that counts as one': async (t) => {
+    const directory = folder()
+    const targets = [t.tidelock.directoryTarget(directory, { keep: 2 })]
+    const db = await t.open({ snapshots: { retries: 0, targets } })
+    const events = eventsOf(db)
+    const copied = async () => {
+      const before = events.length
+      await db.snapshots.create()
+      await t.until(() => events.length > before)
+      return [...directory.files.keys()].sort()
+    }
+    const [first] = await copied()
+    directory.full = true
+    assert.deepEqual(await copied(), [first])
+    assert.deepEqual([events[1].state, events[1].error.code], ['not_copied', 'storage_quota_exceeded'])
+    directory.full = false
+    directory.files.set(`${first.slice(0, -'1.sqlite.gz'.length)}2.sqlite.gz`, new Blob())
+    const names = await copied()
+    assert.deepEqual([names.length, names[0]], [2, first])
+    assert.ok(names.every((name) => directory.files.get(name).size > 0))
   },
 
   'scheduled snapshots are copied, too': async ({ open, until, tidelock }) => {

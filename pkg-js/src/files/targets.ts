@@ -105,9 +105,14 @@ class DirectoryTarget extends SnapshotTarget {
 
   async write({ name }: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void> {
     const handle = await this.#directory.getFileHandle(name.replaceAll(':', '-'), { create: true })
-    // The browser writes to a temporary file until close: a page that dies leaves no partial copy.
-    const writable = await handle.createWritable()
-    await bytes.stream().pipeTo(writable, { signal })
+    try {
+      // The browser writes to a temporary file until close: until then the file is empty.
+      const writable = await handle.createWritable()
+      await bytes.stream().pipeTo(writable, { signal })
+    } catch (error) {
+      if (await isEmpty(handle).catch(() => false)) await this.#directory.removeEntry(handle.name).catch(() => {})
+      throw error
+    }
     await this.#prune(handle.name)
   }
 
@@ -115,12 +120,22 @@ class DirectoryTarget extends SnapshotTarget {
   async #prune(newest: string): Promise<void> {
     if (this.#keep === undefined) return
     const older: string[] = []
-    for await (const [name, { kind }] of this.#directory.entries())
-      if (kind === 'file' && backupName.test(name) && name < newest) older.push(name)
+    const empty: string[] = []
+    for await (const [name, handle] of this.#directory.entries()) {
+      if (handle.kind !== 'file' || !backupName.test(name) || name >= newest) continue
+      if (await isEmpty(handle as FileSystemFileHandle)) empty.push(name)
+      else older.push(name)
+    }
+    // Left by pages that died while they wrote a copy; the browser refuses to remove one that is still written.
+    for (const name of empty) await this.#directory.removeEntry(name).catch(() => {})
     // Names begin with the time, so their order is the order of the times.
     const surplus = Math.max(0, older.length + 1 - this.#keep)
     for (const name of older.sort().slice(0, surplus)) await this.#directory.removeEntry(name)
   }
+}
+
+async function isEmpty(handle: FileSystemFileHandle): Promise<boolean> {
+  return (await handle.getFile()).size === 0
 }
 
 class UploadTarget extends SnapshotTarget {
