@@ -344,7 +344,9 @@ test('one transaction over two collections is stored whole or not at all', () =>
           lists.insert({ id: 'n', n: 1 })
           foreign.insert({ id: 'n', n: 1 })
         })
-        assert.match((await failure(across.isPersisted.promise)).message, /several databases/)
+        const refused = await failure(across.isPersisted.promise)
+        assert.match(refused.message, /several databases/)
+        assert.match(refused.hint, /^Store each database on its own/)
       })
       assert.deepEqual(await database.query('SELECT id FROM lists'), [{ id: 'l' }])
     },

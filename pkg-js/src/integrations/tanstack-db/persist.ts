@@ -75,6 +75,6 @@ function unknownCollection(): TidelockError {
 
 function severalDatabases(): TidelockError {
   return new TidelockError('invalid_argument', 'The mutations belong to collections of several databases', {
-    hint: 'ExternalStore each database on its own: filter transaction.mutations by collection',
+    hint: 'Store each database on its own: filter transaction.mutations by collection',
   })
 }
