@@ -39,9 +39,11 @@ pub(super) fn rebuild(
     if filled.is_empty() {
         script.destructive(format!("the rows of {} are lost: no column of them is left", from.name));
     } else {
-        let into: Vec<_> = filled.iter().map(|(column, _)| column.as_str()).collect();
-        let with: Vec<_> = filled.iter().map(|(_, value)| value.as_str()).collect();
-        script.statement(&format!("INSERT INTO {new} ({}) SELECT {} FROM {old}", into.join(", "), with.join(", ")));
+        let into = filled.iter().map(|(column, _)| column.as_str()).collect::<Vec<_>>().join(", ");
+        let with = filled.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(", ");
+        // Fails for a row that violates a constraint, also where the new table ignores or replaces such rows by its ON
+        // CONFLICT clauses: the copy would lose them.
+        script.statement(&format!("INSERT OR ABORT INTO {new} ({into}) SELECT {with} FROM {old}"));
         if counts(before) && counts(after) {
             // The largest rowid ever used, which may belong to no row.
             let text = |name: &str| format!("'{}'", name.replace('\'', "''"));

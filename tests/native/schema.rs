@@ -191,6 +191,22 @@ fn existing_rows_fit_a_column_that_becomes_not_null() {
 }
 
 #[test]
+fn duplicates_fail_a_rebuild_whatever_the_new_table_does_on_conflict() {
+    let from = "CREATE TABLE t(id INTEGER PRIMARY KEY, a)";
+    for to in [
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE)",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT IGNORE)",
+        "CREATE TABLE t(id INTEGER, a PRIMARY KEY ON CONFLICT REPLACE)",
+    ] {
+        let connection = database(&format!("{from}; INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'b')"));
+        let script = between(from, to).up;
+        let failed = connection.atomically(|connection| connection.exec(&script)).unwrap_err();
+        assert_eq!(failed.code, ErrorCode::SqliteConstraint, "{script}");
+        assert_eq!(rows(&connection, "SELECT * FROM t"), "1 a, 2 a, 3 b");
+    }
+}
+
+#[test]
 fn a_column_that_becomes_generated_loses_its_values() {
     let (from, to) = ("CREATE TABLE t(a, b, c AS (a))", "CREATE TABLE t(a, b AS (a * 2), c)");
     let generated = between(from, to);
