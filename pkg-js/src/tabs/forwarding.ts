@@ -56,6 +56,11 @@ export class Forwarding {
     return localId
   }
 
+  /** Whether this tab holds a permit, for which the calls of all tabs wait. */
+  get holdsPermit(): boolean {
+    return this.#permits.size > 0
+  }
+
   /** Removes a permit that was released. */
   removePermit(permitId: number): void {
     this.#permits.get(permitId)?.released()

@@ -4,6 +4,7 @@ import { errorWith, isTidelockError, TidelockError } from '../base/errors.js'
 import type { CoreEvent } from '../engine/core.js'
 import { Channel, type Handlers, type Message } from '../rpc/channel.js'
 import { CrashLimiter, tooManyCrashes } from '../rpc/crash-limiter.js'
+import type { LifecycleEvent } from '../rpc/page-lifecycle.js'
 import { forwardedCallbacks, type OpenRequest, type PageMethods, type WorkerMethods } from '../rpc/protocol.js'
 import { isTransient, Reopening } from '../rpc/reopening.js'
 import { deserializeError, serializeError } from '../rpc/serialized-error.js'
@@ -103,7 +104,7 @@ export class SharedTab {
       ...this.#forwarding.handlers,
       open: (_, request) => this.#open(request),
       close: () => this.#close(),
-      page: (_, event) => this.#own?.onPageEvent(event),
+      page: (_, event) => this.#onPageEvent(event),
       alive: () => {},
       attach: () => {},
       detach: () => {},
@@ -204,11 +205,7 @@ export class SharedTab {
           if (this.#wasServed) this.#forwarding.pendingCalls.failUnreachable()
           else this.#fail(unreachable())
         },
-        impersonated: () => {
-          this.#forwarding.pendingCalls.pause()
-          this.#stopFollowing()
-          this.#follow(true)
-        },
+        impersonated: () => this.#followAgain(),
         frozen: () => {
           this.#stopFollowing()
           void this.#leadWith(acquireLock(names.leader, { steal: true }), 'steal')
@@ -217,6 +214,19 @@ export class SharedTab {
     )
     this.#followerState = { follower, queue }
     void this.#leadWith(acquireLock(names.leader, { signal: queue.signal }), 'wait')
+  }
+
+  /** Ends this tab's session with the leader, which rolls back its transactions, and attaches again. */
+  #followAgain(): void {
+    this.#forwarding.pendingCalls.pause()
+    this.#stopFollowing()
+    this.#follow(true)
+  }
+
+  #onPageEvent(event: LifecycleEvent): void {
+    this.#own?.onPageEvent(event)
+    // A page in the back/forward cache runs no code but lives: its transaction would keep the other tabs waiting.
+    if (event === 'pagehide' && this.#followerState !== undefined && this.#forwarding.holdsPermit) this.#followAgain()
   }
 
   #welcomed(serving: ServingEngine): void {
