@@ -132,6 +132,10 @@ impl RowWriter {
         let row =
             row_sql(plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2))));
         let sql = plan.sql.clone();
+        let add_known = format!(
+            "INSERT INTO tidelock_known(tbl, key) VALUES (?1, {key}) \
+             ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL"
+        );
         Ok(Self {
             may_add: !has_triggers(connection, &plan.table.name)? && connection.statement(&sql.add).is_ok(),
             sql,
@@ -147,17 +151,14 @@ impl RowWriter {
             // ?1 is the table, ?2.. the key's values.
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {key}"),
             note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {key})"),
-            add_known: format!(
-                "INSERT INTO tidelock_known(tbl, key) VALUES (?1, {key}) \
-                 ON CONFLICT DO UPDATE SET outside = NULL WHERE outside IS NOT NULL"
-            ),
             note_written: match plan.options.is_filtered() {
                 true => format!(
                     "INSERT INTO tidelock_known(tbl, key, outside) VALUES (?1, {key}, 1) \
                      ON CONFLICT DO UPDATE SET outside = 1"
                 ),
-                false => format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
+                false => add_known.clone(),
             },
+            add_known,
             remove_known: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
             name: plan.name().to_owned(),
             park: park_sql(plan),

@@ -13,6 +13,10 @@ use crate::{
     value::Value,
 };
 
+/// SQL that is true for a row of `known`, of table `?1`, that has an unpushed change.
+const IS_SPARED: &str = "EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
+     OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected')";
+
 /// Creates the list of seen keys, or empties it.
 pub fn begin(connection: &Connection) -> Result<()> {
     connection.exec(
@@ -54,6 +58,10 @@ pub fn delete_vanished(
     // All vanished keys are forgotten before the first deletion, so that no vanished row protects another one.
     for (at, keys, _) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.note_known(connection, &absent.key, false))?;
+        // What is left are the spared rows: their absence is no reason to list all keys again.
+        let sql = "UPDATE tidelock_known SET outside = 1 WHERE tbl = ?1 AND outside IS NULL \
+                   AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
+        connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
     }
     let mut kept = Vec::new();
     for (at, keys, spared) in vanished.iter().rev() {
@@ -73,12 +81,14 @@ pub fn delete_vanished(
 }
 
 /// Returns how many rows of a table the remote is known to have, without those that it was seen to lack while a local
-/// change keeps them here; `None` if the present filter hasn't shown all of them, so that only their keys decide.
+/// change keeps them here; `None` if the present filter hasn't shown all others, so that only their keys decide.
 pub fn expected(connection: &Connection, table: &str) -> Result<Option<u64>> {
-    let sql = "SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM tidelock_outbox \
-               WHERE tbl = known.tbl AND key = known.key AND sent_op = 'deleted')), \
-               count(outside) FROM tidelock_known AS known WHERE tbl = ?1";
-    let rows = connection.rows(sql, &[Value::from(table)])?;
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE outside IS NULL AND NOT EXISTS (SELECT 1 FROM tidelock_outbox \
+         WHERE tbl = known.tbl AND key = known.key AND sent_op = 'deleted')), \
+         count(*) FILTER (WHERE outside IS NOT NULL AND NOT ({IS_SPARED})) FROM tidelock_known AS known WHERE tbl = ?1"
+    );
+    let rows = connection.rows(&sql, &[Value::from(table)])?;
     let count = |at: usize| rows.first().and_then(|row| row[at].as_integer()).unwrap_or_default() as u64;
     Ok((count(1) == 0).then(|| count(0)))
 }
@@ -99,19 +109,17 @@ struct Absent {
     key: Vec<Value>,
     /// It has an unpushed change.
     spared: bool,
-    /// The present filter has never shown it, so its absence says nothing about the remote.
+    /// The present filter has never shown it, or the remote lacked it before: its absence says nothing new.
     outside: bool,
 }
 
 /// Returns the local rows whose keys were known and not seen. Keys without a local row are forgotten.
 fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Absent>> {
-    let rows = connection.rows(
-        "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
-         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected'), outside \
-         FROM tidelock_known AS known WHERE tbl = ?1 \
-         AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)",
-        &[Value::from(target.plan.name())],
-    )?;
+    let sql = format!(
+        "SELECT key, {IS_SPARED}, outside FROM tidelock_known AS known WHERE tbl = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)"
+    );
+    let rows = connection.rows(&sql, &[Value::from(target.plan.name())])?;
     let mut absent = Vec::new();
     for row in rows {
         let key = decode_key(row[0].as_text().unwrap_or_default());

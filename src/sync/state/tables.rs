@@ -35,7 +35,8 @@ use crate::{
 /// - `tidelock_late`: writes that the remote didn't have when it was asked, and that it may still execute.
 /// - `tidelock_conflicts`: the log of conflicts.
 /// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing
-///   keys. `outside` is 1 for a row that the present filter hasn't shown: another filter did, or a push wrote it.
+///   keys. `outside` is 1 for a row that the present filter hasn't shown: another filter did, or a push wrote it; and for
+///   one that was absent when the keys were listed, and stays for its unpushed change.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_tables(

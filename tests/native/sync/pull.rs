@@ -440,6 +440,40 @@ fn while_the_number_of_rows_is_the_known_one_no_keys_are_listed() {
 }
 
 #[test]
+fn a_row_that_only_its_unpushed_change_keeps_has_the_keys_listed_once() {
+    for filter in ["", r#","filter":{"name":"eq.remote"}"#] {
+        let table = format!(r#"[{{"table":"items","cursor":"updated_at","deleted":"compare"{filter}}}]"#);
+        let mut world = World::new(ITEMS, &table);
+        (1..=30).for_each(|n| put(&world, n, "remote", &stamp(n)));
+        world.pull("{}").unwrap();
+        world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+        match filter {
+            "" => world.server.remove("items", "1"),
+            _ => world.server.change("items", "1", &[("name", "outside")]),
+        }
+        let mut pulled = |what: &str| {
+            world.sim.advance(600_000);
+            world.server.take_requests();
+            let report = world.pull("{}").unwrap();
+            assert_eq!(report.tables[0].deleted, 0, "{what} {filter}");
+            world.server.take_requests().iter().map(|request| request.method.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(pulled("first"), "GET HEAD GET GET", "{filter}");
+        assert_eq!(pulled("second"), "GET HEAD", "{filter}");
+        // Another row is deleted there.
+        world.server.remove("items", "2");
+        world.sim.advance(600_000);
+        assert_eq!(world.pull("{}").unwrap().tables[0].deleted, 1, "{filter}");
+        // Without its change, the row goes at the next pull.
+        world.exec("UPDATE items SET name = 'remote' WHERE id = 1");
+        world.push().unwrap();
+        world.sim.advance(600_000);
+        assert_eq!(world.pull("{}").unwrap().tables[0].deleted, 1, "{filter}");
+        assert_eq!(world.rows("SELECT count(*), min(id) FROM items"), ["28|3"], "{filter}");
+    }
+}
+
+#[test]
 fn a_key_that_calls_different_texts_equal_is_refused() {
     let mut world = World::new("CREATE TABLE tags(name TEXT COLLATE NOCASE PRIMARY KEY)", r#"[{"table":"tags"}]"#);
     let error = fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
