@@ -268,6 +268,14 @@ fn written(begun: Begun, transaction: Transaction) -> LocalFuture<'static, Resul
     Box::pin(finish(begun, asked, required, writes))
 }
 
+/// A cancelled opening drops the store without closing it. The browser would keep the connection, and with its listeners
+/// the memory of this instance.
+impl Drop for IndexedDbInner {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
 impl Store for IndexedDb {
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         self.0.is_new.set(false);

@@ -9,6 +9,7 @@ use super::{callbacks::HostCallbacks, convert::Thrown, encryption, handle::Core,
 use crate::{
     browser::{self, Host, JsFiles},
     engine::Database,
+    lock::lock_name,
     ports::{LocalFuture, Ports},
 };
 
@@ -35,6 +36,7 @@ impl Core {
         Box::pin(async move {
             let options = options::read(&options).thrown()?;
             let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+            let (locks, lock) = (ports.locks.clone(), lock_name(&options.name));
             let signal = host.signal();
             let opening = Box::pin(async move {
                 let ports = encryption::sealed(ports, &host).await?;
@@ -42,7 +44,12 @@ impl Core {
             });
             let database = match select(opening, Box::pin(browser::aborted(signal))).await {
                 Either::Left((opened, _)) => opened.thrown()?,
-                Either::Right((reason, _)) => return Err(reason),
+                Either::Right((reason, opening)) => {
+                    drop(opening);
+                    // The browser may still grant the lock, which is released then. It answers in order.
+                    locks.holder(&lock).await;
+                    return Err(reason);
+                }
             };
             // No `change` events until JavaScript has a listener.
             database.emit_changes(false);

@@ -127,6 +127,54 @@ test('waiting ends by timeoutMs and by signal, and leaves no request in the queu
   await Promise.all([first.close(), second.close()])
 })
 
+const inPage = { only: 'current', because: 'the end of a worker ends what it has' }
+
+test('an opening that is cancelled at any time is not in the way of the next', inPage, async () => {
+  const page = await context.page()
+  const refused = await page.evaluate(async (prefix) => {
+    const refused = []
+    for (let n = 0; n < 40; n++) {
+      const options = { name: `${prefix}-${n}`, storage: 'opfs' }
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(), n % 10)
+      await window.open({ ...options, signal: controller.signal }).then(
+        (db) => db.close(),
+        () => {},
+      )
+      await window.open(options).then(
+        (db) => db.close(),
+        (error) => refused.push(error.code),
+      )
+    }
+    return refused
+  }, freshName())
+  assert.deepEqual(refused, [])
+  await page.close()
+})
+
+test('an opening that is cancelled while it reads closes its connection to the storage', inPage, async () => {
+  const page = await context.page()
+  const closed = await page.evaluate(async (name) => {
+    await (await window.open({ name })).close()
+    const controller = new AbortController()
+    const open = new Set()
+    const { transaction, close } = IDBDatabase.prototype
+    IDBDatabase.prototype.transaction = function (...given) {
+      open.add(this)
+      if (this.name === `tidelock/${name}`) controller.abort()
+      return transaction.apply(this, given)
+    }
+    IDBDatabase.prototype.close = function () {
+      open.delete(this)
+      return close.call(this)
+    }
+    await window.failure(window.open({ name, signal: controller.signal }))
+    return controller.signal.aborted && window.until(() => open.size === 0)
+  }, freshName())
+  assert.ok(closed)
+  await page.close()
+})
+
 test('the lock is called tidelock/<name>, and goes with the tab', async () => {
   const { name, first, second } = await openedInFirst()
   const held = await second.evaluate(
