@@ -56,12 +56,14 @@ pub fn delete_vanished(
         connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
     }
     // All vanished keys are forgotten before the first deletion, so that no vanished row protects another one.
-    for (at, keys, _) in &vanished {
+    for (at, keys, spared) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.note_known(connection, &absent.key, false))?;
-        // What is left are the spared rows: their absence is no reason to list all keys again.
-        let sql = "UPDATE tidelock_known SET outside = 1 WHERE tbl = ?1 AND outside IS NULL \
-                   AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
-        connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
+        if *spared > 0 {
+            // What is left are the spared rows: their absence is no reason to list all keys again.
+            let sql = "UPDATE tidelock_known SET outside = 1 WHERE tbl = ?1 AND outside IS NULL \
+                       AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
+            connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
+        }
     }
     let mut kept = Vec::new();
     for (at, keys, spared) in vanished.iter().rev() {
